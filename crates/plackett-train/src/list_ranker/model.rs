@@ -46,7 +46,10 @@ impl ListRankerConfig {
             return refused("width and layers are whole numbers from 1".into());
         }
         if self.heads == 0 || !self.width.is_multiple_of(self.heads) {
-            return refused(format!("heads: {} do not divide the width {}; give a divisor of it", self.heads, self.width));
+            return refused(format!(
+                "heads: {} do not divide the width {}; give a divisor of it",
+                self.heads, self.width
+            ));
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return refused(format!("temperature: a number above 0 is expected, not {}", self.temperature));

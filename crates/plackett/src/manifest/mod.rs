@@ -99,8 +99,7 @@ impl RunSettings {
                 found.map_err(|e| ManifestError::Model { model: name.into(), source: Box::new(e) })?;
             Ok(ModelHash { name: name.to_string(), sha256 })
         };
-        let mut models =
-            names.into_iter().map(hash).collect::<Result<Vec<ModelHash>, ManifestError>>()?;
+        let mut models = names.into_iter().map(hash).collect::<Result<Vec<ModelHash>, ManifestError>>()?;
         for name in pipeline.first_stage_models() {
             // The folder of a docid model has more than a model: its catalogue is read too.
             models.push(match Path::new(name).is_dir() {

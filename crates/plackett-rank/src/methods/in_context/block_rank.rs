@@ -194,7 +194,8 @@ impl BlockRank {
             return Err(template.lacks(problem).into());
         }
         if decode && options.is_given("layer") {
-            let problem = "layer says whose attention is read, and answer=decode scores by none; leave it out";
+            let problem =
+                "layer says whose attention is read, and answer=decode scores by none; leave it out";
             return Err(options.problem(problem).into());
         }
         let layers = layers_of(options);

@@ -94,7 +94,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         let seen = items.iter().filter(is_seen).count();
         if seen > 0 && !arguments.include_seen {
             let of = many(items.len(), "candidate");
-            output.warn(&format!("--candidates: {seen} of {of} left out, being in the history; --include-seen keeps them"));
+            output.warn(&format!(
+                "--candidates: {seen} of {of} left out, being in the history; --include-seen keeps them"
+            ));
         }
     }
     let mut scores = scores_of(&folder, &Request { history: &history, now }, candidates.as_deref())?;

@@ -186,7 +186,7 @@ impl PointerData {
     fn read(source: &Source<'_>) -> anyhow::Result<PointerData> {
         let (file, output) = (source.file, source.output);
         let questions = read(source.examples)?;
-        let held = source.validation.map(|path| read(path)).transpose()?.unwrap_or_default();
+        let held = source.validation.map(read).transpose()?.unwrap_or_default();
         let model = embedder(&Models::new(None, source.global.models()), &file.base)?;
         let (name, fingerprint) = (Models::lasting_name(&file.base), source.fingerprint.to_string());
         let bar = output.progress("vectors", (questions.len() + held.len()) as u64);
@@ -316,7 +316,9 @@ fn question(at: u64, line: Line) -> anyhow::Result<Question> {
     })?;
     if let Some(side) = aspects.iter().find(|side| !side.answered_by.is_empty()) {
         let text = &side.text;
-        bail!("`aspects`: `answered_by` of `{text}` has no effect here, where words are compared; leave it out");
+        bail!(
+            "`aspects`: `answered_by` of `{text}` has no effect here, where words are compared; leave it out"
+        );
     }
     if aspects.len() < written.len() {
         bail!("`aspects`: one is empty; give it words, or leave it out");
