@@ -229,7 +229,7 @@ fn trainings_that_cannot_be_are_refused() {
     let usual = ListRankerJob::default;
     assert!(usual().check().is_ok());
     assert_eq!(usual().objective(), "richrag(temperature=0.1, disturb=0.5)");
-    assert!(refused(ListRankerJob { heads: 3, ..usual() }).contains("no multiple of 3 heads"));
+    assert!(refused(ListRankerJob { heads: 3, ..usual() }).contains("3 do not divide the width"));
     assert!(refused(ListRankerJob { width: 1 << 40, ..usual() }).contains("4096 at most"));
     assert!(refused(ListRankerJob { disturb: f64::NAN, ..usual() }).contains("disturb"));
     assert!(refused(ListRankerJob { temperature: 0.0, ..usual() }).contains("temperature"));

@@ -90,7 +90,7 @@ fn a_trained_ranker_and_its_folder_go_together() {
 fn keys_that_do_not_go_together_are_refused() {
     for (rest, said) in [
         ("[pointer]\nk = 0\n", "k: a whole number from 1 to 1000"),
-        ("[pointer]\nheads = 3\n", "no multiple of 3 heads"),
+        ("[pointer]\nheads = 3\n", "3 do not divide the width 128"),
         ("[pointer]\nwidht = 3\n", "did you mean `width`?"),
         ("[pointer]\n[settings]\nrecompute = true\n", "recompute: the layers of a list ranker"),
         ("[pointer]\n[trained]\nadapter = \"lora(rank=2)\"\n", "[trained]: is not for"),
