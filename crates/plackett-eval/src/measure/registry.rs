@@ -1,14 +1,15 @@
 //! The one table of measures. The parser, `plackett eval --list-measures` and `docs/measures.md` are made from it.
 
+mod numbers;
 mod preferences;
 mod trec_eval;
 
 use super::declaration::{
-    Aggregate::{GeometricMean, Mean, Sum},
+    Aggregate::{GeometricMean, Mean},
     CutoffKind, Declaration, Kind,
-    Needs::{Grades, IdealOrder, Nothing, Subtopics},
+    Needs::{Grades, IdealOrder, Subtopics},
     Parameter,
-    Range::{Any, Count, Unit},
+    Range::{Any, Unit},
     TrecName::{Both, Cut, None as NoTrec, Whole},
 };
 use super::{Value, binary, counts, diversity, evidence, graded, pooled, similarity};
@@ -65,10 +66,13 @@ const PLAIN: Declaration = Declaration {
     text: None,
 };
 
-const PARTS: [&[Declaration]; 3] = [GENERAL, trec_eval::MEASURES, preferences::MEASURES];
+const PARTS: [&[Declaration]; 4] = [GENERAL, numbers::MEASURES, trec_eval::MEASURES, preferences::MEASURES];
 
-static ALL: [Declaration; GENERAL.len() + trec_eval::MEASURES.len() + preferences::MEASURES.len()] = {
-    let mut all = [PLAIN; GENERAL.len() + trec_eval::MEASURES.len() + preferences::MEASURES.len()];
+const COUNT: usize =
+    GENERAL.len() + numbers::MEASURES.len() + trec_eval::MEASURES.len() + preferences::MEASURES.len();
+
+static ALL: [Declaration; COUNT] = {
+    let mut all = [PLAIN; COUNT];
     let (mut next, mut part) = (0, 0);
     while part < PARTS.len() {
         let mut place = 0;
@@ -574,64 +578,6 @@ const GENERAL: &[Declaration] = &[
         citation: "Buckley, the documentation of trec_eval 9",
         trec_eval: Whole("set_relative_P"),
         compute: binary::set_relative_precision,
-        ..PLAIN
-    },
-    Declaration {
-        name: "NumQ",
-        aliases: &["num_q"],
-        pretty: "number of queries",
-        description: "Queries that count in the means.",
-        parameters: &[],
-        citation: "Buckley, the documentation of trec_eval 9",
-        trec_eval: Whole("num_q"),
-        aggregate: Sum,
-        range: Count,
-        needs: Nothing,
-        compute: counts::queries,
-        ..PLAIN
-    },
-    Declaration {
-        name: "NumRel",
-        aliases: &["num_rel"],
-        pretty: "number of relevant documents",
-        description: "Judged relevant documents of the queries that count.",
-        parameters: &[REL],
-        citation: "Buckley, the documentation of trec_eval 9",
-        trec_eval: Whole("num_rel"),
-        aggregate: Sum,
-        range: Count,
-        compute: counts::relevant,
-        ..PLAIN
-    },
-    Declaration {
-        name: "NumRet",
-        aliases: &["num_ret"],
-        pretty: "number of returned documents",
-        description: "Returned documents of the queries that count; with rel, those of at least that grade.",
-        parameters: &[Parameter {
-            name: "rel",
-            kind: GRADES,
-            default: Value::Absent,
-            help: "count only documents of at least this grade",
-        }],
-        citation: "Buckley, the documentation of trec_eval 9",
-        trec_eval: Whole("num_ret"),
-        aggregate: Sum,
-        range: Count,
-        compute: counts::returned,
-        ..PLAIN
-    },
-    Declaration {
-        name: "NumRelRet",
-        aliases: &["num_rel_ret"],
-        pretty: "number of relevant returned documents",
-        description: "Relevant documents that were returned.",
-        parameters: &[REL],
-        citation: "Buckley, the documentation of trec_eval 9",
-        trec_eval: Whole("num_rel_ret"),
-        aggregate: Sum,
-        range: Count,
-        compute: counts::relevant_returned,
         ..PLAIN
     },
 ];

@@ -262,8 +262,9 @@ fn mean_length(vectors: &[Vec<f32>]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learning::tests::tiny;
     use crate::learning::{LearningData, RetrieverTraining, catalogue_of};
-    use crate::{Decoding, DocidDecoder, GenerativeRetriever};
+    use crate::{Decoding, GenerativeRetriever};
     use plackett_ids::scheme::parse;
 
     const TEXTS: UpdateTexts = UpdateTexts { first: 5, chunks: (2, 3), queries: 2, seed: 1 };
@@ -278,24 +279,7 @@ mod tests {
 
     /// A small retriever of three documents in a folder.
     fn learned(folder: &Path, scheme: &str) {
-        let training = RetrieverTraining {
-            first: 5,
-            chunks: 2,
-            chunk_words: 3,
-            queries: 2,
-            labelled: false,
-            weights: None,
-            curriculum: false,
-            rank_every: 0,
-            layers: 1,
-            width: 16,
-            words: 6,
-            batch: 4,
-            steps: 120,
-            rate: 1e-2,
-            seed: 1,
-            decoder: DocidDecoder::Plain,
-        };
+        let training = RetrieverTraining { queries: 2, ..tiny() };
         let (documents, similar) = (known(), |_: &str, _: usize| Ok(Vec::new()));
         let none = PairSource::default();
         let data = LearningData { documents: &documents, labelled: &none, similar: &similar, paths: None };

@@ -3,6 +3,7 @@
 use super::task::divergence;
 use super::*;
 use crate::beam_options::by_sum;
+use crate::learning::tests::tiny;
 use crate::learning::{LearningData, RetrieverTraining, catalogue_of};
 use crate::representation::PairSource;
 use crate::reverse_annealing::ReverseAnnealing;
@@ -192,24 +193,8 @@ fn a_training_leaves_a_retriever_that_answers() {
     let similar = |_: &str, _: usize| Ok(Vec::new());
     let data = LearningData { documents: &documents, labelled: &labelled, similar: &similar, paths: None };
     let learn = |scheme: &str, decoder: &str| {
-        let training = RetrieverTraining {
-            first: 5,
-            chunks: 0,
-            chunk_words: 5,
-            queries: 0,
-            labelled: false,
-            weights: None,
-            curriculum: false,
-            rank_every: 0,
-            layers: 1,
-            width: 16,
-            words: 6,
-            batch: 4,
-            steps: 250,
-            rate: 1e-2,
-            seed: 1,
-            decoder: decoder.parse().unwrap(),
-        };
+        let decoder = decoder.parse().unwrap();
+        let training = RetrieverTraining { chunks: 0, chunk_words: 5, steps: 250, decoder, ..tiny() };
         let catalogue = catalogue_of(&parse(scheme).unwrap(), &documents, None, 1).unwrap();
         training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {})
     };

@@ -5,8 +5,9 @@ use crate::adapter::lora::Adapter;
 use crate::error::LmError;
 use crate::files::int8_format::FORMAT_KEY;
 use crate::files::model_copy::{check_target, copy_model};
+use crate::files::stored_tensors::{StoredTensor, write_tensors};
 use crate::files::weights::WeightSet;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -108,15 +109,12 @@ fn product(b: &[f32], a: &[f32], (rank, inputs): (usize, usize), scale: f32) -> 
     product
 }
 
-/// Name, type, shape and bytes of a tensor.
-type Stored<'t> = (String, Dtype, Vec<usize>, Cow<'t, [u8]>);
-
 fn write(
     weights: &WeightSet,
     additions: &HashMap<String, Vec<f32>>,
     path: &Path,
 ) -> Result<(usize, usize), LmError> {
-    let mut stored: Vec<Stored<'_>> = Vec::new();
+    let mut stored: Vec<StoredTensor<'_>> = Vec::new();
     for name in weights.names() {
         let tensor = weights.tensor(name)?;
         let shape = tensor.shape().to_vec();
@@ -137,18 +135,8 @@ fn write(
                 (dtype, Cow::Borrowed(bytes))
             }
         };
-        stored.push((name.to_string(), dtype, shape, bytes));
+        stored.push(StoredTensor { name: name.to_string(), dtype, shape, bytes });
     }
-    let failed =
-        |e: safetensors::SafeTensorError| LmError::Io { path: path.into(), source: std::io::Error::other(e) };
-    let views = stored
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(failed)?;
-    let fields = HashMap::from([("format".to_string(), "pt".to_string())]);
-    safetensors::serialize_to_file(views, Some(fields), path).map_err(failed)?;
+    write_tensors(&stored, &[], path)?;
     Ok((additions.len(), stored.len() - additions.len()))
 }

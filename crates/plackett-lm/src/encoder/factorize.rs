@@ -7,10 +7,10 @@ use crate::files::config::JsonFile;
 use crate::files::factors::LED_UNIT;
 use crate::files::int8_format::FORMAT_KEY;
 use crate::files::model_copy::{check_target, copy_model};
+use crate::files::stored_tensors::{StoredTensor, write_tensors};
 use crate::files::weights::WeightSet;
-use safetensors::tensor::{Dtype, TensorView};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A linear layer with its numbers.
@@ -132,9 +132,6 @@ pub struct Factors {
     pub bias: Option<Vec<f32>>,
 }
 
-/// Name, type, shape and bytes of a tensor.
-type Stored<'t> = (String, Dtype, Vec<usize>, Cow<'t, [u8]>);
-
 impl Factors {
     /// Refuses factors that do not make up the weight and bias of a layer.
     fn check(&self, layer: &str, weights: &WeightSet) -> Result<(), LmError> {
@@ -153,10 +150,9 @@ impl Factors {
         Err(LmError::Argument(problem))
     }
 
-    fn tensors(&self, layer: &str) -> Vec<Stored<'static>> {
-        let stored = |part: &str, shape: Vec<usize>, values: &[f32]| -> Stored<'static> {
-            let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-            (format!("{layer}.{LED_UNIT}.{part}"), Dtype::F32, shape, Cow::Owned(bytes))
+    fn tensors(&self, layer: &str) -> Vec<StoredTensor<'static>> {
+        let stored = |part: &str, shape: Vec<usize>, values: &[f32]| {
+            StoredTensor::of_f32(format!("{layer}.{LED_UNIT}.{part}"), shape, values)
         };
         let (inputs, outputs) = (self.down.len() / self.rank, self.up.len() / self.rank);
         let mut tensors = vec![
@@ -195,7 +191,7 @@ pub fn write_factors(
 }
 
 fn write(weights: &WeightSet, factors: &BTreeMap<String, Factors>, path: &Path) -> Result<(), LmError> {
-    let mut stored: Vec<Stored<'_>> = Vec::new();
+    let mut stored: Vec<StoredTensor<'_>> = Vec::new();
     for name in weights.names() {
         let (layer, part) = name.rsplit_once('.').unwrap_or((name, ""));
         match (factors.get(layer), part) {
@@ -204,19 +200,10 @@ fn write(weights: &WeightSet, factors: &BTreeMap<String, Factors>, path: &Path) 
             _ => {
                 let tensor = weights.tensor(name)?;
                 let (dtype, bytes) = tensor.stored();
-                stored.push((name.to_string(), dtype, tensor.shape().to_vec(), Cow::Borrowed(bytes)));
+                let (name, shape, bytes) = (name.to_string(), tensor.shape().to_vec(), Cow::Borrowed(bytes));
+                stored.push(StoredTensor { name, dtype, shape, bytes });
             }
         }
     }
-    let failed =
-        |e: safetensors::SafeTensorError| LmError::Io { path: path.into(), source: std::io::Error::other(e) };
-    let views = stored
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(failed)?;
-    let fields = HashMap::from([("format".to_string(), "pt".to_string())]);
-    safetensors::serialize_to_file(views, Some(fields), path).map_err(failed)
+    write_tensors(&stored, &[], path)
 }

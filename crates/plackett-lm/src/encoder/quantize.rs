@@ -4,9 +4,10 @@ use crate::encoder::model::{EncoderModel, EncoderOptions};
 use crate::error::LmError;
 use crate::files::int8_format::{FORMAT, FORMAT_KEY, round_rows};
 use crate::files::model_copy::{check_target, copy_model};
+use crate::files::stored_tensors::{StoredTensor, write_tensors};
 use crate::files::weights::{SCALE_SUFFIX, WeightSet};
-use safetensors::tensor::{Dtype, TensorView};
-use std::collections::HashMap;
+use safetensors::tensor::Dtype;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Numbers of a row that is worth a scale of its own.
@@ -52,18 +53,12 @@ pub fn quantize_with(
     copy_model(source, target, |file| write_weights(&weights, file, progress))
 }
 
-struct Stored {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
 fn write_weights(
     weights: &WeightSet,
     path: &Path,
     progress: &dyn Fn(usize, usize),
 ) -> Result<Quantized, LmError> {
-    let mut stored: Vec<(String, Stored)> = Vec::new();
+    let mut stored: Vec<StoredTensor<'_>> = Vec::new();
     let mut matrices = 0;
     let names = weights.names();
     for (done, name) in names.iter().copied().enumerate() {
@@ -77,12 +72,13 @@ fn write_weights(
         let head = name.contains("classifier") || name.contains("pooler") || name.starts_with("head.");
         if shape.len() == 2 && shape[1] >= SHORTEST && !head {
             let (rounded, scales) = round_rows(&values, shape[1]);
-            let bytes = rounded.iter().map(|q| *q as u8).collect();
-            stored.push((name.to_string(), Stored { dtype: Dtype::I8, shape: shape.clone(), bytes }));
-            stored.push((format!("{name}{SCALE_SUFFIX}"), as_f32(&scales, vec![shape[0]])));
+            let (rows, bytes) = (shape[0], rounded.iter().map(|q| *q as u8).collect());
+            let dtype = Dtype::I8;
+            stored.push(StoredTensor { name: name.to_string(), dtype, shape, bytes: Cow::Owned(bytes) });
+            stored.push(StoredTensor::of_f32(format!("{name}{SCALE_SUFFIX}"), vec![rows], &scales));
             matrices += 1;
         } else {
-            stored.push((name.to_string(), as_f32(&values, shape)));
+            stored.push(StoredTensor::of_f32(name.to_string(), shape, &values));
         }
     }
     progress(names.len(), names.len());
@@ -90,19 +86,7 @@ fn write_weights(
         let problem = format!("no matrix has rows of {SHORTEST} numbers; the copy would be the same model");
         return Err(LmError::Argument(problem));
     }
-    let views = stored
-        .iter()
-        .map(|(name, s)| Ok((name.as_str(), TensorView::new(s.dtype, s.shape.clone(), &s.bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let fields =
-        HashMap::from([(FORMAT_KEY.to_string(), FORMAT.to_string()), ("format".into(), "pt".into())]);
-    let failed =
-        |e: safetensors::SafeTensorError| LmError::Io { path: path.into(), source: std::io::Error::other(e) };
-    safetensors::serialize_to_file(views.map_err(failed)?, Some(fields), path).map_err(failed)?;
+    write_tensors(&stored, &[(FORMAT_KEY, FORMAT)], path)?;
     let bytes_after = std::fs::metadata(path).map_err(LmError::io(path))?.len() as usize;
     Ok(Quantized { matrices, bytes_before: weights.bytes(), bytes_after })
-}
-
-fn as_f32(values: &[f32], shape: Vec<usize>) -> Stored {
-    Stored { dtype: Dtype::F32, shape, bytes: values.iter().flat_map(|x| x.to_le_bytes()).collect() }
 }

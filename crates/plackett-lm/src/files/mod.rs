@@ -7,4 +7,5 @@ pub(crate) mod int8_format;
 mod json_offsets;
 pub(crate) mod model_copy;
 pub(crate) mod safetensors;
+pub(crate) mod stored_tensors;
 pub(crate) mod weights;
