@@ -1,12 +1,11 @@
 //! Log-probabilities of tokens under a large vocabulary, in blocks of rows: the logits of all rows never exist at once.
 
-use super::linear::product;
 use crate::tape::{Compute, Tape, Var, VarRef};
-use plackett_kernel::{Start, log_sum_exp, multiply_transposed, softmax_row};
+use plackett_kernel::{Panels, Start, log_sum_exp, multiply_panels, multiply_transposed, softmax_row};
 use std::sync::Arc;
 
-/// Most numbers of a block of logits: 16 MiB.
-const BLOCK: usize = 4 << 20;
+/// Most numbers of a block of logits: 32 MiB. No bit of a result depends on it.
+const BLOCK: usize = 8 << 20;
 
 /// Rows of a block.
 fn block_rows(vocabulary: usize) -> usize {
@@ -30,17 +29,20 @@ pub fn token_log_probabilities(tape: &Tape, x: &Var, weight: &Var, targets: &[(u
     let mut totals = vec![0f32; targets.len()];
     let size = block_rows(vocabulary);
     let mut logits = tape.buffer(size.min(targets.len()) * vocabulary);
-    for first in (0..targets.len()).step_by(size) {
-        let count = size.min(targets.len() - first);
-        let logits = &mut logits[..count * vocabulary];
-        let own = &rows[first * inputs..][..count * inputs];
-        product(compute, (own, count), (&weight.value, inputs, vocabulary, true), logits, Start::Zero);
-        totals_of(compute, logits, vocabulary, &mut totals[first..first + count]);
-        for at in 0..count {
-            let token = targets[first + at].1 as usize;
-            y[first + at] = logits[at * vocabulary + token] - totals[first + at];
+    // Packed once for all blocks: packing a vocabulary costs as much as multiplying some dozen rows by it.
+    compute.panels.with(|panels| {
+        panels.pack(compute.workers, &weight.value, inputs, vocabulary, true);
+        for first in (0..targets.len()).step_by(size) {
+            let count = size.min(targets.len() - first);
+            let logits = &mut logits[..count * vocabulary];
+            multiply(compute, &rows[first * inputs..][..count * inputs], panels, logits);
+            totals_of(compute, logits, vocabulary, &mut totals[first..first + count]);
+            for at in 0..count {
+                let token = targets[first + at].1 as usize;
+                y[first + at] = logits[at * vocabulary + token] - totals[first + at];
+            }
         }
-    }
+    });
     drop(logits);
     let head = Head { x: x.into(), weight: weight.into(), targets: targets.into() };
     let (weight_value, rows) = (weight.value.clone(), Arc::new(rows));
@@ -50,30 +52,52 @@ pub fn token_log_probabilities(tape: &Tape, x: &Var, weight: &Var, targets: &[(u
         let size = block_rows(vocabulary);
         let mut logits = flow.buffer(size.min(count) * vocabulary);
         let mut back = flow.buffer(size.min(count) * inputs);
-        for first in (0..count).step_by(size) {
-            let own = size.min(count - first);
-            let logits = &mut logits[..own * vocabulary];
-            let inputs_of = &rows[first * inputs..][..own * inputs];
-            let weight = (&weight_value[..], inputs, vocabulary, true);
-            product(&compute, (inputs_of, own), weight, logits, Start::Zero);
-            head.gradient_of_logits(&compute, first, &gradient, logits);
-            if flow.is_needed(&head.x) {
-                let back = &mut back[..own * inputs];
-                let weight = (&weight_value[..], vocabulary, inputs, false);
-                product(&compute, (logits, own), weight, back, Start::Zero);
-                flow.accumulate(&head.x, |sum| {
-                    for (back, (row, _)) in back.chunks(inputs).zip(&head.targets[first..first + own]) {
-                        let to = &mut sum[row * inputs..][..inputs];
-                        to.iter_mut().zip(back).for_each(|(sum, back)| *sum += back);
+        let is_x_needed = flow.is_needed(&head.x);
+        compute.panels.with(|by_input| {
+            compute.panels.with(|by_token| {
+                by_token.pack(compute.workers, &weight_value, inputs, vocabulary, true);
+                if is_x_needed {
+                    by_input.pack(compute.workers, &weight_value, vocabulary, inputs, false);
+                }
+                for first in (0..count).step_by(size) {
+                    let own = size.min(count - first);
+                    let logits = &mut logits[..own * vocabulary];
+                    let inputs_of = &rows[first * inputs..][..own * inputs];
+                    multiply(&compute, inputs_of, by_token, logits);
+                    head.gradient_of_logits(&compute, first, &gradient, logits);
+                    if is_x_needed {
+                        let back = &mut back[..own * inputs];
+                        multiply(&compute, logits, by_input, back);
+                        flow.accumulate(&head.x, |sum| {
+                            for (back, (row, _)) in back.chunks(inputs).zip(&head.targets[first..first + own])
+                            {
+                                let to = &mut sum[row * inputs..][..inputs];
+                                to.iter_mut().zip(back).for_each(|(sum, back)| *sum += back);
+                            }
+                        });
                     }
-                });
-            }
-            flow.accumulate(&head.weight, |sum| {
-                let sizes = (own, vocabulary, inputs);
-                multiply_transposed(compute.isa, compute.workers, logits, inputs_of, sizes, sum, None);
+                    flow.accumulate(&head.weight, |sum| {
+                        let sizes = (own, vocabulary, inputs);
+                        multiply_transposed(
+                            compute.isa,
+                            compute.workers,
+                            logits,
+                            inputs_of,
+                            sizes,
+                            sum,
+                            None,
+                        );
+                    });
+                }
             });
-        }
+        });
     })
+}
+
+/// y = rows · panels.
+fn multiply(compute: &Compute, rows: &[f32], panels: &Panels, y: &mut [f32]) {
+    let sizes = (y.len() / panels.columns(), panels.depth());
+    multiply_panels(compute.isa, compute.workers, rows, sizes, panels, y, Start::Zero, None);
 }
 
 /// What the way back needs of a vocabulary's logits.
