@@ -66,6 +66,8 @@ fn a_list_ranker_learns_and_orders_passages_of_an_answer() {
     assert!(listed.len() == 2 && listed[0] != listed[1], "{listed:?}");
     assert_eq!((&document["ranker"], &document["model"]), (&json!("pointer"), &Value::Null));
     assert_eq!(document["trace"]["ranking"]["facts"]["ranker model"], "./ranker");
+    let own = shown["fingerprint"].as_str().unwrap();
+    assert_eq!((own.len(), &document["trace"]["ranking"]["facts"]["ranker fingerprint"]), (64, &json!(own)));
     // A folder that does not say whose vectors it reads is taken to read those of the bundled model, which are longer.
     std::fs::remove_file(folder.join("ranker/config.json")).unwrap();
     let refused = ask(folder, &["--ranker", "pointer", "--ranker-model", "./ranker"]).expect(2);
