@@ -504,10 +504,13 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     write(folder, "t.toml", &training("./base", &sparse));
     let done = train(folder, "sparse").expect(0).json();
     assert_eq!(done["adapter"], json!(Path::new("sparse").join("adapter")));
+    let trainable = done["trainable"].as_u64().unwrap();
     let merge = ["model", "merge", "./base", "sparse/adapter", "sum", "--json"];
     let done = plackett(folder, &merge).expect(0).json();
     let numbers = done["differences"][0]["numbers"].as_u64().unwrap();
     assert!((1..=3000).contains(&numbers) && done["differences"][0]["shared"] == 0, "{done}");
+    // What is told is the second phase, in which those are trained that were chosen, and not all.
+    assert!((numbers..=3000).contains(&trainable), "{trainable}");
     assert_eq!(generated(&["--model", "./sum"]), generated(&["--model", "./sparse"]));
     let more = ["model", "merge", "./base", "sparse/adapter", "two", "--and", "out/adapter"];
     assert!(plackett(folder, &more).expect(2).stderr.contains("adapter.safetensors"));
