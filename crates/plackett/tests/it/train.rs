@@ -165,6 +165,20 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
 }
 
 #[test]
+fn the_entropy_that_there_is_a_bonus_for_stands_in_the_log() {
+    let rest = "objective = \"pg-rank(samples=4, entropy=0.1)\"\ntokens = 16\n[settings]\nsteps = 3\nbatch = 2\n";
+    let folder = prepared(rest);
+    train(folder.path(), "out").expect(0);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let log = read("training/steps.jsonl");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let entropies: Vec<f64> = lines.map(|line| line["entropy"].as_f64().unwrap()).collect();
+    // Of four candidates it is ln 4 at most.
+    assert!(entropies.len() == 3 && entropies.iter().all(|own| *own > 0.0 && *own < 1.3863), "{entropies:?}");
+    assert_eq!(read("training.html").matches("<svg").count(), 4);
+}
+
+#[test]
 fn layers_that_are_run_again_leave_the_same_model() {
     let rest = format!("{HEAD}{LORA}{SETTINGS}dropout = 0.1\n");
     let folder = prepared(&rest);

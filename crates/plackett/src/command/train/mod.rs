@@ -216,6 +216,7 @@ mod tests {
             phase: 1,
             step: 1,
             loss: 0.0,
+            entropy: None,
             rate,
             gradient_norm: 0.0,
             tokens: 0,
