@@ -166,7 +166,8 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
 
 #[test]
 fn the_entropy_that_there_is_a_bonus_for_stands_in_the_log() {
-    let rest = "objective = \"pg-rank(samples=4, entropy=0.1)\"\ntokens = 16\n[settings]\nsteps = 3\nbatch = 2\n";
+    let rest =
+        "objective = \"pg-rank(samples=4, entropy=0.1)\"\ntokens = 16\n[settings]\nsteps = 3\nbatch = 2\n";
     let folder = prepared(rest);
     train(folder.path(), "out").expect(0);
     let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();

@@ -164,7 +164,8 @@ impl Updated {
 fn check_finished(flag: &str, folder: &Path) -> anyhow::Result<()> {
     if training_folder::is_begun(&training_folder::folder_in(folder)) {
         bail!(
-            "{flag} {}: a learning was interrupted there; finish it by the same `plackett ids learn` (or `ids tune`) that began it, or              name another folder",
+            "{flag} {}: a learning was interrupted there; finish it by the same `plackett ids learn` (or `ids tune`) that began it, or \
+             name another folder",
             folder.display()
         );
     }

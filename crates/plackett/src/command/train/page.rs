@@ -114,7 +114,7 @@ fn plots(outcome: &Outcome) -> anyhow::Result<Vec<Plot>> {
     let entropies: Vec<f64> = steps.iter().filter_map(|step| step.entropy).collect();
     if !entropies.is_empty() {
         let svg = curve_plot(&entropies, "step", "nats")?;
-        let text = "Of the first choice of each list, which the objective has a bonus for: a mean over the lists of a step.";
+        let text = "Of the first choice, which the objective has a bonus for; a mean over lists.";
         plots.push(Plot { title: "Entropy", svg, text });
     }
     let values: Vec<f64> = steps.iter().filter_map(|step| step.evaluation).collect();
