@@ -6,7 +6,7 @@ use crate::pipeline::{ModelError, Models};
 use plackett_core::diversity::DiversityError;
 use plackett_core::{Document, Trace, Truncation};
 use plackett_lm::LmError;
-use plackett_lm::store::BUNDLED;
+use plackett_lm::store::{BUNDLED, fingerprint};
 use plackett_rank::ask::{AskError, Aspect, PointedList, Vectors, coverage_of, unit_vectors};
 use plackett_rank::model::{Role, TextEmbedder};
 use plackett_train::list_ranker::{ListQuestion, ListRanker, SilverExample};
@@ -91,6 +91,8 @@ pub struct PointerRanker {
     compute: Arc<Compute>,
     embedder: Arc<dyn TextEmbedder>,
     name: String,
+    /// SHA-256 of its own files.
+    fingerprint: String,
     remark: Option<String>,
 }
 
@@ -130,7 +132,8 @@ impl PointerRanker {
         }
         let embedder = model.abilities().text_embedder().map_err(|reason| failed(&name, reason))?;
         let compute = Compute::new(rayon::current_num_threads());
-        Ok(PointerRanker { ranker, parameters, compute, embedder, name, remark })
+        let fingerprint = fingerprint(folder)?;
+        Ok(PointerRanker { ranker, parameters, compute, embedder, name, fingerprint, remark })
     }
 
     /// What has to be said of the folder.
@@ -161,6 +164,7 @@ impl PointerRanker {
             .best(&self.parameters, &self.compute, &read, most)
             .map_err(|error| failed(&self.name, error.to_string()))?;
         trace.facts.push(("ranker model".into(), self.name.clone()));
+        trace.facts.push(("ranker fingerprint".into(), self.fingerprint.clone()));
         trace.seconds = start.elapsed().as_secs_f64();
         Ok(PointedList { positions, trace })
     }

@@ -1,6 +1,6 @@
 //! A copy of a model with an adapter added to its matrices: W + scale · B A, for programs that read no adapters.
 
-use crate::adapter::files::{LoraTensor, WEIGHTS};
+use crate::adapter::files::{CONFIG, LoraTensor, WEIGHTS};
 use crate::adapter::lora::Adapter;
 use crate::error::LmError;
 use crate::files::int8_format::FORMAT_KEY;
@@ -8,6 +8,7 @@ use crate::files::model_copy::{check_target, copy_model};
 use crate::files::stored_tensors::{StoredTensor, write_tensors};
 use crate::files::weights::WeightSet;
 use safetensors::tensor::Dtype;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
@@ -29,10 +30,11 @@ pub struct Merged {
 /// The target is made beside its place and renamed, so that a directory of this name is always whole.
 ///
 /// # Errors
-/// The adapter does not open, or is of another model; the model is quantised; the target exists; the disk.
+/// The adapter does not open, or is of another model; the model is quantised or in GGUF; the target exists; the disk.
 pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Merged, LmError> {
     check_target(target)?;
     let opened = Adapter::open(adapter)?;
+    check_safetensors(source, adapter)?;
     let weights = WeightSet::open(source)?;
     if weights.metadata(FORMAT_KEY).is_some() {
         let problem = format!(
@@ -47,6 +49,37 @@ pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Mer
         others,
         adapter_bytes: opened.bytes(),
     })
+}
+
+/// Refuses a model in GGUF, whose matrices are rounded to blocks, and says which one to take.
+fn check_safetensors(source: &Path, adapter: &Path) -> Result<(), LmError> {
+    let has = |name: &str| source.join(name).is_file();
+    let mut entries = std::fs::read_dir(source).into_iter().flatten().flatten();
+    let mut has_gguf = || entries.any(|entry| entry.path().extension().is_some_and(|own| own == "gguf"));
+    let has_others = has("model.safetensors") || has("model.safetensors.index.json");
+    if !source.is_file() && (has_others || !has_gguf()) {
+        return Ok(());
+    }
+    let base = match learned_on(adapter) {
+        Some(name) => format!("`plackett model pull {name}`, which the adapter says that it was learned on"),
+        None => "`plackett model pull OWNER/NAME`, as HuggingFaceTB/SmolLM2-135M-Instruct".into(),
+    };
+    Err(LmError::Argument(format!(
+        "{}: is in GGUF, and an adapter is merged into weights in safetensors; pull the model that the file was made of and name that \
+         ({base}), or leave the adapter beside the file: `plackett generate --adapter {}`",
+        source.display(),
+        adapter.display()
+    )))
+}
+
+/// The model of the hub that an adapter names as its base; `None` where it names a folder, or none.
+fn learned_on(adapter: &Path) -> Option<String> {
+    let config = std::fs::read(adapter.join(CONFIG)).ok()?;
+    let config: Value = serde_json::from_slice(&config).ok()?;
+    let name = config["base_model_name_or_path"].as_str()?;
+    let (owner, model) = name.split_once('/')?;
+    let is_id = !owner.is_empty() && !owner.starts_with(['.', '~']) && !model.is_empty();
+    (is_id && !model.contains('/') && !Path::new(name).exists()).then(|| name.to_string())
 }
 
 /// What is added to each tensor of the model, by its name.

@@ -143,6 +143,29 @@ fn a_merged_copy_has_the_sum_and_everything_else_as_it_was() {
 }
 
 #[test]
+fn a_base_in_gguf_is_refused_with_the_model_to_take() {
+    let (mut config, tensors) = good();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("tiny.gguf");
+    std::fs::write(&file, "GGUF").expect("written");
+    let mut refused = |base: Value, source: &std::path::Path| {
+        config["base_model_name_or_path"] = base;
+        let adapter = saved(&config, &tensors);
+        let target = folder.path().join("target");
+        merge_adapter(source, adapter.path(), &target).expect_err("refused").to_string()
+    };
+    for source in [folder.path(), file.as_path()] {
+        let message = refused(json!("owner/name"), source);
+        assert!(message.contains("is in GGUF"), "{message}");
+        assert!(message.contains("`plackett model pull owner/name`"), "{message}");
+    }
+    for local in [json!("./base"), json!("/models/base"), json!(null)] {
+        let message = refused(local, &file);
+        assert!(message.contains("`plackett model pull OWNER/NAME`"), "{message}");
+    }
+}
+
+#[test]
 fn a_model_of_other_shapes_is_refused_by_layer_and_module() {
     let (config, tensors) = good();
     let adapter = open(&config, &tensors).expect("an adapter");

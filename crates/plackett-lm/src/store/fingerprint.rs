@@ -7,8 +7,9 @@ use crate::store::error::StoreError;
 use std::path::{Path, PathBuf};
 
 /// SHA-256 in hexadecimal over a model's config.json and weights, those of its numbered module folders (`1_Pooling`,
-/// `2_Dense` …) too: models that embed a text differently differ in one of these files. A GGUF file, or a folder with
-/// nothing but such files, is told by them alone. Reads all weights.
+/// `2_Dense` …) too: models that embed a text differently differ in one of these files. Where there are no weights under these
+/// names, those of a name of their own count with the shape beside them (`list_ranker.safetensors` and `list_ranker.json`). A
+/// GGUF file, or a folder with nothing but such files, is told by them alone. Reads all weights.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -53,10 +54,25 @@ fn own_files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         (false, Err(_)) => entries(folder)?.into_iter().filter(is_shard).collect(),
     };
     files.retain(|path| path.is_file());
+    if files.is_empty() {
+        files = with_shapes(folder)?;
+    }
     files.extend(Some(folder.join("config.json")).filter(|path| path.is_file()));
     if files.is_empty() {
         let is_gguf = |path: &PathBuf| path.extension().is_some_and(|e| e == "gguf");
         files = entries(folder)?.into_iter().filter(is_gguf).collect();
+    }
+    Ok(files)
+}
+
+/// Weights of any name with the shape that is written beside them under it.
+fn with_shapes(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for path in entries(folder)? {
+        let shape = path.with_extension("json");
+        if path.extension().is_some_and(|e| e == "safetensors") && shape.is_file() {
+            files.extend([path, shape]);
+        }
     }
     Ok(files)
 }
@@ -99,6 +115,23 @@ mod tests {
             assert_ne!(usual, of(&[changed]), "{changed:?}");
         }
         assert_ne!(usual, of(&[("2_Dense/model.safetensors", "d")]));
+    }
+
+    #[test]
+    fn weights_of_a_name_of_their_own_count_with_their_shape() {
+        let base = [("config.json", "{}"), ("list_ranker.json", "s"), ("list_ranker.safetensors", "w")];
+        let of = |more: &[(&str, &str)]| {
+            let files: Vec<_> = base.iter().chain(more).copied().collect();
+            fingerprint(folder(&files).path()).unwrap()
+        };
+        let usual = of(&[]);
+        assert_eq!(usual, of(&[("adapter.safetensors", "a"), ("training.json", "t")]));
+        for changed in ["config.json", "list_ranker.json", "list_ranker.safetensors"] {
+            assert_ne!(usual, of(&[(changed, "another")]), "{changed}");
+        }
+        // Beside weights of the usual name they are no part of the model.
+        let with = |weights: &str| of(&[("model.safetensors", "m"), ("list_ranker.safetensors", weights)]);
+        assert_eq!(with("a"), with("b"));
     }
 
     #[test]

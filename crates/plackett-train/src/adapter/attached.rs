@@ -92,6 +92,11 @@ pub(crate) trait Method: Debug + Send + Sync {
         None
     }
 
+    /// How many numbers of the model's own weights can change in a phase and stay as they were in the end.
+    fn left_out(&self) -> usize {
+        0
+    }
+
     /// What tells the phase from the others, and how many numbers are left, where each phase leaves an adapter of its own size.
     fn member(&self, _parameters: &Parameters) -> Option<(String, usize)> {
         None
@@ -207,6 +212,12 @@ impl Attached {
     pub fn trainable_count(&self, parameters: &Parameters) -> usize {
         let own = self.parameters.iter().map(|id| &parameters[*id]).filter(|parameter| parameter.trainable);
         self.method.trained().unwrap_or_else(|| own.map(|parameter| parameter.value.len()).sum())
+    }
+
+    /// How many numbers of the model's own weights a first phase of the training changes that go back to where they were, as all but the
+    /// chosen ones do in LT-SFT: they are no trained numbers. Once they are chosen, it is of those.
+    pub fn left_out(&self) -> usize {
+        self.method.left_out()
     }
 
     /// Names and shapes of what it was made for, as SHA-256 in hexadecimal.

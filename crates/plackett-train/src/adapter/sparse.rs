@@ -97,6 +97,17 @@ impl SparseFineTuning {
         self.phase % 2 == 1
     }
 
+    /// Numbers of the sparse phases: those that are chosen, and before there are any those that are to be.
+    fn count(&self) -> usize {
+        match self.phase {
+            0 => budget(&self.options, self.weights),
+            _ => {
+                let marks = self.trained.iter().flat_map(|trained| trained.chosen.iter().flatten());
+                marks.filter(|chosen| **chosen).count()
+            }
+        }
+    }
+
     /// Chooses the numbers that moved most and are not chosen yet; of those that moved equally far the first. What did not
     /// move is not chosen, so that there may be fewer.
     fn choose(&mut self, parameters: &Parameters, count: usize) {
@@ -192,7 +203,11 @@ impl Method for SparseFineTuning {
     }
 
     fn trained(&self) -> Option<usize> {
-        Some(budget(&self.options, self.weights))
+        Some(self.count())
+    }
+
+    fn left_out(&self) -> usize {
+        self.weights - self.count()
     }
 
     /// The phase, for each number whether it is chosen, eight a byte, and the start of the iteration where it is not that of the
@@ -358,6 +373,8 @@ mod tests {
             }
         }
         assert_eq!(count, 30);
+        assert_eq!(attached.trainable_count(&toy.parameters), 30);
+        assert_eq!(toy.parameters.trainable_count() - attached.left_out(), 30 + toy.head_numbers());
     }
 
     #[test]

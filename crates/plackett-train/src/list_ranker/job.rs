@@ -90,6 +90,27 @@ impl ListRankerJob {
         ListRankerConfig { dimension, extra, width, heads, layers, temperature }
     }
 
+    /// The names of the examples that teach nothing, since all candidates that may come next are worth the same at each step.
+    ///
+    /// # Errors
+    /// All of them are such.
+    pub fn idle<'e>(&self, examples: &'e [SilverExample]) -> Result<Vec<&'e str>, TrainError> {
+        let mut idle = Vec::new();
+        for example in examples {
+            if !example.can_teach(self.disturb > 0.0)? {
+                idle.push(example.question.name.as_str());
+            }
+        }
+        match idle.first() {
+            Some(first) if idle.len() == examples.len() => Err(TrainError::Setting(format!(
+                "none of the {} lists can teach a list ranker, the first is `{first}`: all candidates of a list cover its sides alike; \
+                 give some that answer a side better than others",
+                examples.len()
+            ))),
+            _ => Ok(idle),
+        }
+    }
+
     /// A new ranker of the vectors of these examples, and what it learns from them.
     ///
     /// # Errors
@@ -112,7 +133,7 @@ impl ListRankerJob {
     /// `div` are kept where the settings evaluate, and the outcome has their mean loss before and after.
     ///
     /// # Errors
-    /// A setting or example that cannot be, a file that cannot be written, or a loss that is no number.
+    /// A setting or example that cannot be, or examples that all teach nothing; a file that cannot be written, or a loss that is no number.
     pub fn run(
         &self,
         (examples, validation): (&[SilverExample], &[SilverExample]),
@@ -123,6 +144,7 @@ impl ListRankerJob {
         progress: &mut dyn FnMut(&StepRecord, usize),
     ) -> Result<MeasuredLists, TrainError> {
         self.check()?;
+        self.idle(examples)?;
         std::fs::create_dir_all(work).map_err(|source| TrainError::file(work, source))?;
         let mut parameters = Parameters::default();
         let task = self.task(examples, &mut parameters)?;

@@ -21,6 +21,30 @@ pub struct SilverExample {
     pub silver: Vec<usize>,
 }
 
+impl SilverExample {
+    /// Whether there is something to learn: whether on the way of the silver list, or with `disturbed` after another first candidate, two
+    /// candidates that may come next differ in utility.
+    ///
+    /// # Errors
+    /// The silver list names what is no candidate.
+    pub fn can_teach(&self, disturbed: bool) -> Result<bool, TrainError> {
+        let silver = (0..self.silver.len()).map(|length| self.silver[..length].to_vec());
+        let others = if disturbed && self.silver.len() > 1 { self.coverage.candidates() } else { 0 };
+        for chosen in silver.chain((0..others).map(|candidate| vec![candidate])) {
+            let utilities = self.coverage.utilities(&chosen);
+            let utilities = utilities.map_err(|error| TrainError::Model(error.to_string()))?;
+            // In the precision in which they are learned.
+            let mut free =
+                (0..utilities.len()).filter(|at| !chosen.contains(at)).map(|at| utilities[at] as f32);
+            let first = free.next();
+            if free.any(|utility| Some(utility) != first) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
 /// Examples by which a [`ListRanker`] learns.
 pub struct SilverTask<'e> {
     /// What is trained.

@@ -224,6 +224,32 @@ fn a_whole_training_leaves_a_folder_that_names_its_vectors() {
 }
 
 #[test]
+fn lists_whose_candidates_are_alike_teach_nothing() {
+    let with = |scores: &[f64], candidates: usize, k: usize| {
+        let coverage = Coverage::new(scores.len() / candidates, candidates, scores.to_vec()).unwrap();
+        let silver = coverage.silver(k).items;
+        SilverExample { question: question(candidates, 1), coverage, silver }
+    };
+    let flat = with(&[0.5, 0.5, 0.5, 0.2, 0.2, 0.2], 3, 2);
+    // Each covers a side of its own: all are worth the same at first, and of two one is left.
+    let turns = with(&[1.0, 0.0, 0.0, 1.0], 2, 2);
+    // After the first, which covers half of both sides, the others are worth the same; after the second, the third is worth more.
+    let hidden = with(&[0.5, 1.0, 0.0, 0.5, 0.0, 1.0], 3, 2);
+    assert_eq!(hidden.silver, [0, 1]);
+    let learned = example(1);
+    for (list, taught) in
+        [(&flat, [false; 2]), (&turns, [false; 2]), (&hidden, [false, true]), (&learned, [true; 2])]
+    {
+        assert_eq!([false, true].map(|disturbed| list.can_teach(disturbed).unwrap()), taught);
+    }
+    let job = ListRankerJob::default();
+    assert_eq!(job.idle(&[learned, flat.clone()]).unwrap(), ["1"]);
+    assert!(job.idle(&[]).unwrap().is_empty());
+    let refused = job.idle(&[flat, turns]).unwrap_err().to_string();
+    assert!(refused.contains("none of the 2 lists") && refused.contains("the first is `1`"), "{refused}");
+}
+
+#[test]
 fn trainings_that_cannot_be_are_refused() {
     let refused = |job: ListRankerJob| job.check().unwrap_err().to_string();
     let usual = ListRankerJob::default;

@@ -45,6 +45,7 @@ pub use batch::{
 pub use error::{ObjectiveError, Problem};
 pub use lists::{List, on_graded_lists, on_lists, on_pairs};
 pub use parse::{ParseError, Term, find, parse, parse_sum};
+pub(crate) use policy_gradient::ENTROPY;
 pub use policy_gradient::flat_lists;
 
 pub use plackett_core::declaration::{OptionError, OptionKind, OptionSpec, OptionValues};

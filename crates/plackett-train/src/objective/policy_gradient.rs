@@ -11,6 +11,9 @@ use plackett_core::plackett_luce::policy::{
 };
 use plackett_core::plackett_luce::{PlackettLuce, PlackettLuceError};
 
+/// The name under which the entropy of each list is told, where there is a bonus for it.
+pub const ENTROPY: &str = "entropy";
+
 /// Neural PG-RANK.
 pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
     name: "pg-rank",
@@ -71,6 +74,9 @@ pub const PG_RANK: ObjectiveSpec = ObjectiveSpec {
         Ok(on_lists(move |tape: &Tape, list: &List| {
             let Some((drawn, estimate)) = policy.estimate(list)? else { return Ok(None) };
             let (entropy, of_entropy) = first_choice_entropy(&drawn);
+            if policy.entropy > 0.0 {
+                tape.tell(ENTROPY, entropy);
+            }
             let worth = estimate.utility() + policy.entropy * entropy;
             // A linear function of the scores whose gradient is the estimate, moved to minus what it raises.
             let raised = estimate.gradient.iter().zip(&of_entropy);
@@ -197,8 +203,8 @@ fn too_cold(list: &List, at: usize) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse_sum;
-    use super::super::testing::Case;
+    use super::super::testing::{Case, on_tape};
+    use super::super::{Batch, parse, parse_sum};
     use super::*;
     use crate::tape::{Compute, Parameters};
 
@@ -238,6 +244,23 @@ mod tests {
         let (plain, raised) = (plain.gradient(), raised.gradient());
         let changes: Vec<f32> = raised.iter().zip(&plain).map(|(raised, plain)| raised - plain).collect();
         assert!((changes[0] - 0.077016).abs() < 1e-5 && (changes[1] + 0.077016).abs() < 1e-5, "{changes:?}");
+    }
+
+    #[test]
+    fn the_entropy_of_each_list_is_told_where_it_is_a_bonus() {
+        let told = |text: &str| {
+            on_tape(|tape| {
+                let scores = tape.constant((4, 1), &[2.0_f32.ln(), 0.0, 0.0, 0.0]);
+                let batch = Batch::Lists(Lists::new(&scores, &[0..2, 2..4], &[0.0, 1.0, 1.0, 0.0]));
+                parse(text).unwrap().loss(tape, &batch).unwrap();
+                tape.told(ENTROPY)
+            })
+        };
+        // ln 3 − 2/3 ln 2 and ln 2.
+        let found = told("pg-rank(samples=4, entropy=0.5)");
+        let near = found.iter().zip([0.636514, std::f64::consts::LN_2]).all(|(a, b)| (a - b).abs() < 1e-5);
+        assert!(found.len() == 2 && near, "{found:?}");
+        assert!(told("pg-rank(samples=4)").is_empty());
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::updates::Updates;
 use crate::TrainError;
 use crate::tape::{Compute, Parameters};
 use crate::trainer::{
-    CutTexts, Evaluation, Hooks, Joined, LanguageModel, Outcome, Settings, StepRecord, Trained, ranks_of,
-    train_evaluated,
+    CutTexts, Evaluation, Hooks, Joined, LanguageModel, Outcome, Settings, StepRecord, Trained, left_out,
+    ranks_of, train_evaluated,
 };
 use plackett_lm::decode::TokenTrie;
 use std::path::Path;
@@ -230,7 +230,8 @@ impl ItemPolicyJob {
         let mut outcome =
             self.learn((&model, &mut parameters), parts, (worth, adapter), place, compute, progress)?;
         let learned = &mut outcome.learned;
-        (learned.trainable, learned.parameters, learned.cut) = (trainable, count, cut);
+        (learned.parameters, learned.cut) = (count, cut);
+        learned.trainable = trainable - left_out(attached.as_ref());
         learned.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         self.trained.save(attached.as_ref(), (&parameters, &[]), "CAUSAL_LM", (base, output))?;

@@ -153,6 +153,8 @@ pub struct Tape<'p> {
     parameters: &'p Parameters,
     nodes: RefCell<Vec<Node>>,
     leaves: RefCell<HashMap<ParameterId, Var>>,
+    /// Numbers beside the loss, by name.
+    told: RefCell<Vec<(&'static str, f64)>>,
     compute: Arc<Compute>,
     recording: Recording,
     /// Whether parts of a pass are run once more on the way back ([`Tape::recomputed`]).
@@ -166,6 +168,7 @@ impl<'p> Tape<'p> {
             parameters,
             nodes: RefCell::default(),
             leaves: RefCell::default(),
+            told: RefCell::default(),
             compute: compute.clone(),
             recording: Recording::Everything,
             recomputing: false,
@@ -195,6 +198,17 @@ impl<'p> Tape<'p> {
     /// Whether the gradient of a value is wanted.
     pub fn is_needed(&self, var: &Var) -> bool {
         self.nodes.borrow()[var.id].needed
+    }
+
+    /// Tells a number beside the loss, for the log: nothing is computed from it.
+    pub fn tell(&self, name: &'static str, number: f64) {
+        self.told.borrow_mut().push((name, number));
+    }
+
+    /// The numbers that were told under a name, in their order.
+    pub fn told(&self, name: &str) -> Vec<f64> {
+        let told = self.told.borrow();
+        told.iter().filter(|(own, _)| *own == name).map(|(_, number)| *number).collect()
     }
 
     /// A value without a gradient.

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default)]
 pub(super) struct Accumulation {
     losses: Vec<(f32, usize)>,
+    /// Of each list of which it was told.
+    entropies: Vec<f64>,
 }
 
 impl Accumulation {
@@ -12,6 +14,17 @@ impl Accumulation {
     pub fn add(&mut self, loss: f32, used: usize) -> f32 {
         self.losses.push((loss, used));
         self.unit().map_or(1.0, |unit| (used as f64 / unit as f64) as f32)
+    }
+
+    /// Takes the entropies of the lists of a batch.
+    pub fn tell_entropies(&mut self, told: Vec<f64>) {
+        self.entropies.extend(told);
+    }
+
+    /// Their mean; `None` where the objective tells of none.
+    pub fn entropy(&self) -> Option<f64> {
+        let count = self.entropies.len();
+        (count > 0).then(|| self.entropies.iter().sum::<f64>() / count as f64)
     }
 
     /// The mean loss over everything that taught; the mean over batches where nothing did.
@@ -110,7 +123,11 @@ mod tests {
         let factors: Vec<f32> = [0.1, 0.7, 0.4].map(|loss| equal.add(loss, 7)).to_vec();
         assert_eq!((factors, equal.share()), (vec![1.0; 3], 1.0 / 3.0));
         assert_eq!(equal.loss(), 0.1 / 3.0 + 0.7 / 3.0 + 0.4 / 3.0);
+        equal.tell_entropies(vec![0.5, 0.25]);
+        equal.tell_entropies(vec![0.75]);
+        assert_eq!(equal.entropy(), Some(0.5));
         let mut nothing = Accumulation::default();
+        assert_eq!(nothing.entropy(), None);
         assert_eq!((nothing.add(4.0, 0), nothing.add(2.0, 0)), (1.0, 1.0));
         assert_eq!((nothing.loss(), nothing.share()), (3.0, 0.5));
     }

@@ -6,7 +6,7 @@ use super::first_token_task::{FirstTokenTask, PromptedList, check_objective};
 use super::job::Outcome;
 use super::list_ndcg::ListsMeasured;
 use super::run::{Hooks, train_evaluated};
-use super::trained::{Trained, parse_objective, ranks_of};
+use super::trained::{Trained, left_out, parse_objective, ranks_of};
 use super::{Settings, StepRecord};
 use crate::TrainError;
 use crate::objective::Term;
@@ -86,6 +86,7 @@ impl FirstTokenJob {
         outcome.report =
             train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         outcome.set_measured(before.zip(measure(&parameters)?));
+        outcome.trainable -= left_out(attached.as_ref());
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         self.trained.save(attached.as_ref(), (&parameters, &[]), "SEQ_2_SEQ_LM", (base, output))?;

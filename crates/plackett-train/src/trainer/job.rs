@@ -5,7 +5,7 @@ use super::examples::RankingExample;
 use super::list_ndcg::ListsMeasured;
 use super::phases::{PHASE_ADAPTER, PhaseMember};
 use super::run::{Hooks, Report, train_evaluated};
-use super::trained::{Trained, check_mergeable, parse_objective, ranks_of};
+use super::trained::{Trained, check_mergeable, left_out, parse_objective, ranks_of};
 use super::{CrossEncoder, PairModel, RankingTask, ScoredDecoder, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::Attached;
@@ -214,6 +214,7 @@ impl RankingJob {
         outcome.report =
             train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         outcome.set_measured(before.zip(measure(&parameters)?));
+        outcome.trainable -= left_out(attached.as_ref());
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         model.save(output, &parameters)?;
         let heads = parameters.iter().filter(|(_, parameter)| model.is_head(&parameter.name));

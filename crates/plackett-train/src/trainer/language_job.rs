@@ -6,7 +6,7 @@ use super::examples::TextExample;
 use super::job::{CutTexts, Outcome};
 use super::read_outs::ReadOuts;
 use super::run::{Hooks, mean_loss, train_evaluated};
-use super::trained::{Trained, parse_objective, ranks_of};
+use super::trained::{Trained, left_out, parse_objective, ranks_of};
 use super::{LanguageModel, LanguageTask, Settings, StepRecord};
 use crate::TrainError;
 use crate::adapter::Attached;
@@ -144,6 +144,7 @@ impl LanguageJob {
             train_evaluated(&task, compute, &mut parameters, &self.settings, place, hooks, progress)?;
         let (after, depths_after) = measure(&parameters)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
+        outcome.trainable -= left_out(attached.as_ref());
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         drop((task, held_out, measured));
         model.save(output, &parameters)?;

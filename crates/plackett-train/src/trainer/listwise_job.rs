@@ -4,7 +4,7 @@ use super::evaluation::Evaluation;
 use super::job::Outcome;
 use super::listwise_task::{ListExample, ListMeasure, ListwiseTask, check_objective, measure_lists};
 use super::run::{Hooks, mean_loss, train_evaluated};
-use super::trained::{Trained, parse_objective, ranks_of};
+use super::trained::{Trained, left_out, parse_objective, ranks_of};
 use super::{LanguageModel, Settings, StepRecord};
 use crate::TrainError;
 use crate::nn::LlamaConfig;
@@ -144,6 +144,7 @@ impl ListwiseJob {
         }
         let after = self.validate(&validation, (&model, &parameters), compute)?;
         outcome.validation = before.zip(after).map(|(before, after)| [before, after]);
+        outcome.trainable -= left_out(attached.as_ref());
         outcome.ranks = ranks_of(attached.as_ref(), &parameters);
         let measures = measure_lists(&model, &held, (compute, &parameters), self.together)?;
         model.save(output, &parameters)?;

@@ -16,6 +16,9 @@ pub struct StepRecord {
     pub step: usize,
     /// The mean loss of its batches.
     pub loss: f32,
+    /// The mean entropy of the first choice of its lists, where the objective has a bonus for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f64>,
     /// The learning rate.
     pub rate: f32,
     /// The norm of the gradients before clipping.

@@ -105,7 +105,7 @@ pub use successor_scorer::{Embedding, GroupHead, GroupScorer, GroupShape, GroupT
 pub use task::{StepLoss, Task, weighted_sum};
 pub use text_encoder::TextEncoder;
 pub use trained::{ADAPTER, Trained};
-pub(crate) use trained::{check_mergeable, ranks_of};
+pub(crate) use trained::{check_mergeable, left_out, ranks_of};
 pub use vector_scorer::{VectorList, VectorScorer, VectorTask, score_lists};
 pub use view_ranker::{ViewRanker, ViewScores};
 pub use view_task::{ViewExample, ViewTask};

@@ -9,6 +9,7 @@ use super::phases::{self, PhaseMember, PhaseRecord, phase_folder};
 use super::{Settings, Task};
 use crate::TrainError;
 use crate::nn::Mode;
+use crate::objective::ENTROPY;
 use crate::optimizer::{AdamW, clip};
 use crate::tape::{Compute, Gradients, Parameter, Parameters, Tape};
 use std::path::Path;
@@ -351,6 +352,7 @@ impl Run<'_> {
             phase: self.done.phase,
             step: step + 1,
             loss: 0.0,
+            entropy: None,
             rate: settings.rate * share,
             gradient_norm: 0.0,
             tokens: 0,
@@ -364,7 +366,7 @@ impl Run<'_> {
             examples = (first..first + settings.batch).map(|place| self.order.at(place)).collect();
             self.pass(&examples, first, (&mut record, &mut batches))?;
         }
-        record.loss = batches.loss();
+        (record.loss, record.entropy) = (batches.loss(), batches.entropy());
         if settings.accumulate > 1 {
             self.gradients.scale(batches.share());
         }
@@ -402,6 +404,7 @@ impl Run<'_> {
         let loss = self.task.loss(&tape, examples, mode);
         let loss = loss.map_err(|error| self.failed(error, examples))?;
         let value = loss.value.item();
+        batches.tell_entropies(tape.told(ENTROPY));
         record.tokens += loss.tokens;
         record.skipped += loss.skipped;
         if !value.is_finite() {
@@ -498,6 +501,7 @@ mod tests {
             phase,
             step: 1,
             loss,
+            entropy: None,
             rate: 0.0,
             gradient_norm: 0.0,
             tokens: 0,

@@ -153,6 +153,11 @@ pub(super) fn parse_objective(text: &str) -> Result<Vec<Term>, TrainError> {
     objective::parse_sum(text).map_err(|error| TrainError::Setting(format!("objective: {error}")))
 }
 
+/// How many of the numbers that can be trained stay as they were in the end ([`Attached::left_out`]).
+pub(crate) fn left_out(attached: Option<&Attached>) -> usize {
+    attached.map_or(0, Attached::left_out)
+}
+
 /// The ranks of the layers of an adapter that have one, by name.
 pub(crate) fn ranks_of(attached: Option<&Attached>, parameters: &Parameters) -> Vec<(String, usize)> {
     let ranks = attached.map(|attached| attached.ranks(parameters)).unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn::{Llama, TokenBatch};
 use crate::tape::{Compute, Parameters, Tape};
-use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, check_mergeable, train};
+use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, check_mergeable, left_out, train};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -156,6 +156,7 @@ impl UnlearningJob {
         let hooks: Option<&mut dyn Hooks> = Some(&mut joined);
         let report = train(&task, compute, parameters, &self.settings, place, hooks, progress)?;
         let seconds = report.steps.iter().map(|step| step.seconds).sum::<f64>() - joined.other.seconds;
+        let trainable = trainable - left_out(attached.as_ref());
         Ok(UnlearningOutcome { report, trainable, attached, rebase, seconds })
     }
 

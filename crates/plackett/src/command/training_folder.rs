@@ -3,7 +3,7 @@
 use anyhow::{Context, bail};
 use plackett_core::formats::atomic;
 use plackett_train::trainer::CHECKPOINT;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirEntry, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The folder in the folder of the model.
@@ -11,6 +11,9 @@ const WORK: &str = "training.unfinished";
 
 /// The file in it that says what is trained.
 const IDENTITY: &str = "training.json";
+
+/// The file in it with a line for each step.
+const STEPS: &str = "steps.jsonl";
 
 /// The file in it that is locked while a command trains.
 pub const LOCK: &str = "lock";
@@ -75,11 +78,16 @@ pub fn begin(work: &Path, identity: &str) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Takes back what [`lock`] and [`begin`] have made, where no step was taken: a training that is refused leaves nothing. `is_new` says that the
-/// folder of the model was not there before.
+/// Takes back what [`lock`] and [`begin`] have made, and a log without steps: a training that is refused leaves nothing. `is_new` says that
+/// the folder of the model was not there before.
 pub fn withdraw(work: &Path, is_new: bool) {
+    let is_nothing = |entry: &DirEntry| {
+        let name = entry.file_name();
+        let is_empty = || entry.metadata().is_ok_and(|file| file.len() == 0);
+        name == LOCK || name == IDENTITY || (name == STEPS && is_empty())
+    };
     let mut entries = std::fs::read_dir(work).into_iter().flatten().flatten();
-    if !entries.all(|entry| [LOCK, IDENTITY].iter().any(|own| entry.file_name() == *own)) {
+    if !entries.all(|entry| is_nothing(&entry)) {
         return;
     }
     // Why the training was refused is told; a folder that stays is harmless.
@@ -134,8 +142,12 @@ mod tests {
         withdraw(&work, false);
         assert!(model.exists() && !work.exists(), "the folder was there before");
         drop(lock(&work).unwrap());
-        std::fs::write(work.join("steps.jsonl"), "{}").unwrap();
+        std::fs::write(work.join(STEPS), "").unwrap();
+        withdraw(&work, false);
+        assert!(!work.exists(), "a log without a step");
+        drop(lock(&work).unwrap());
+        std::fs::write(work.join(STEPS), "{}").unwrap();
         withdraw(&work, true);
-        assert!(work.join("steps.jsonl").exists());
+        assert!(work.join(STEPS).exists());
     }
 }

@@ -310,10 +310,20 @@ fn documents_that_come_later_are_added_and_those_that_go_leave() {
     assert!(said["known_added"].is_null());
     assert_eq!(search("part.index", "part.docids").stdout.matches("\"rank\"").count(), 5);
     learn("part.index", "digits.docids", "naive-string");
+    learn("part.index", "again.docids", "atomic");
     plackett(at, &["index", "more", "-o", "other.index", "--no-vectors"]).expect(0);
     let none = ["--first", "0", "--chunks", "0", "--pseudo-queries", "0"];
-    let refused: [(&str, &str, &str, &[&str], &str); 6] = [
+    // What a learning leaves that was killed, alone and beside the model that it is to replace.
+    for folder in ["killed.docids", "again.docids"] {
+        let part = at.join(folder).join("training.unfinished/part-1");
+        std::fs::create_dir_all(&part).unwrap();
+        std::fs::write(part.join("checkpoint.safetensors"), "").unwrap();
+    }
+    let refused: [(&str, &str, &str, &[&str], &str); 9] = [
         ("all.index", "all.docids", "all.docids", &[], "is the model that is read"),
+        ("all.index", "killed.docids", "x", &[], "--model killed.docids: a learning was interrupted there"),
+        ("all.index", "all.docids", "killed.docids", &[], "--output killed.docids: a learning was"),
+        ("all.index", "all.docids", "again.docids", &[], "finish it by the same `plackett ids learn`"),
         ("all.index", "digits.docids", "x", &[], "have several tokens"),
         ("other.index", "all.docids", "x", &[], "none of its 6 documents is in the index"),
         ("all.index", "no.docids", "x", &[], "holds no retriever"),

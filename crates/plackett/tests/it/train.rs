@@ -165,6 +165,21 @@ fn a_training_that_is_evaluated_leaves_its_best_weights() {
 }
 
 #[test]
+fn the_entropy_that_there_is_a_bonus_for_stands_in_the_log() {
+    let rest =
+        "objective = \"pg-rank(samples=4, entropy=0.1)\"\ntokens = 16\n[settings]\nsteps = 3\nbatch = 2\n";
+    let folder = prepared(rest);
+    train(folder.path(), "out").expect(0);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("out").join(name)).unwrap();
+    let log = read("training/steps.jsonl");
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let entropies: Vec<f64> = lines.map(|line| line["entropy"].as_f64().unwrap()).collect();
+    // Of four candidates it is ln 4 at most.
+    assert!(entropies.len() == 3 && entropies.iter().all(|own| *own > 0.0 && *own < 1.3863), "{entropies:?}");
+    assert_eq!(read("training.html").matches("<svg").count(), 4);
+}
+
+#[test]
 fn layers_that_are_run_again_leave_the_same_model() {
     let rest = format!("{HEAD}{LORA}{SETTINGS}dropout = 0.1\n");
     let folder = prepared(&rest);
@@ -331,7 +346,7 @@ fn what_is_wrong_is_said_before_training() {
         for part in parts {
             assert!(said.contains(part), "{rest}\n{said}");
         }
-        assert!(!folder.path().join("out/model.safetensors").exists());
+        assert!(!folder.path().join("out").exists(), "{rest}");
     }
 }
 
@@ -504,10 +519,13 @@ fn an_adapter_that_is_saved_makes_its_base_the_trained_model() {
     write(folder, "t.toml", &training("./base", &sparse));
     let done = train(folder, "sparse").expect(0).json();
     assert_eq!(done["adapter"], json!(Path::new("sparse").join("adapter")));
+    let trainable = done["trainable"].as_u64().unwrap();
     let merge = ["model", "merge", "./base", "sparse/adapter", "sum", "--json"];
     let done = plackett(folder, &merge).expect(0).json();
     let numbers = done["differences"][0]["numbers"].as_u64().unwrap();
     assert!((1..=3000).contains(&numbers) && done["differences"][0]["shared"] == 0, "{done}");
+    // What is told is the second phase, in which those are trained that were chosen, and not all.
+    assert!((numbers..=3000).contains(&trainable), "{trainable}");
     assert_eq!(generated(&["--model", "./sum"]), generated(&["--model", "./sparse"]));
     let more = ["model", "merge", "./base", "sparse/adapter", "two", "--and", "out/adapter"];
     assert!(plackett(folder, &more).expect(2).stderr.contains("adapter.safetensors"));

@@ -66,10 +66,30 @@ fn a_list_ranker_learns_and_orders_passages_of_an_answer() {
     assert!(listed.len() == 2 && listed[0] != listed[1], "{listed:?}");
     assert_eq!((&document["ranker"], &document["model"]), (&json!("pointer"), &Value::Null));
     assert_eq!(document["trace"]["ranking"]["facts"]["ranker model"], "./ranker");
+    let own = shown["fingerprint"].as_str().unwrap();
+    assert_eq!((own.len(), &document["trace"]["ranking"]["facts"]["ranker fingerprint"]), (64, &json!(own)));
     // A folder that does not say whose vectors it reads is taken to read those of the bundled model, which are longer.
     std::fs::remove_file(folder.join("ranker/config.json")).unwrap();
     let refused = ask(folder, &["--ranker", "pointer", "--ranker-model", "./ranker"]).expect(2);
     assert!(refused.stderr.contains("it reads vectors of"), "{}", refused.stderr);
+}
+
+#[test]
+fn lists_of_equal_candidates_are_counted_and_refused_where_there_are_no_others() {
+    let folder = prepared(&format!("{TABLE}{SETTINGS}"));
+    let alike: Vec<Value> = (0..3).map(|_| json!({"text": TEXTS[0]})).collect();
+    let line = json!({"question": "what purrs", "aspects": ["cats", "night"], "candidates": alike});
+    write(folder.path(), "train.jsonl", &format!("{line}\n{line}\n"));
+    let message = refused(folder.path(), "out");
+    assert!(message.contains("none of the 2 lists can teach") && message.contains("`line 1`"), "{message}");
+    assert!(!folder.path().join("out").exists());
+    write(folder.path(), "train.jsonl", &format!("{}{line}\n", questions()));
+    let done = train(folder.path(), "out").expect(0).json();
+    let warnings = done["warnings"].to_string();
+    assert!(
+        warnings.contains("1 of 5 lists teach nothing and are skipped, the first is line 5"),
+        "{warnings}"
+    );
 }
 
 #[test]

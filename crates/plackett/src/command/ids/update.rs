@@ -6,6 +6,7 @@ use crate::command::number::{real, whole};
 use crate::command::open::open_index;
 use crate::command::output_folder::{check_output_folder, remark_on_replaced};
 use crate::command::paths::Paths;
+use crate::command::training_folder::{self, TrainingLock};
 use crate::command::{Global, Outcome, Output};
 use anyhow::bail;
 use clap::Args;
@@ -84,6 +85,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .check(output)?;
     global.no_memory_budget("an update does not keep to one")?;
     check_other_folder(&arguments.model, &arguments.output)?;
+    check_finished("--model", &arguments.model)?;
+    check_finished("--output", &arguments.output)?;
+    let _alone = keep_out_trainings(&arguments.output)?;
     check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
     remark_on_replaced(&arguments.output, RETRIEVER_FILE, output);
     let begun = Instant::now();
@@ -154,6 +158,25 @@ impl Updated {
             percent(self.known_added)
         ))?)
     }
+}
+
+/// Refuses a folder in which a learning was interrupted: its model is not there yet, or is about to be replaced.
+fn check_finished(flag: &str, folder: &Path) -> anyhow::Result<()> {
+    if training_folder::is_begun(&training_folder::folder_in(folder)) {
+        bail!(
+            "{flag} {}: a learning was interrupted there; finish it by the same `plackett ids learn` (or `ids tune`) that began it, or \
+             name another folder",
+            folder.display()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses a folder in which a learning is on its way that has no checkpoint yet, and lets none begin there where an earlier one has left
+/// its folder.
+fn keep_out_trainings(folder: &Path) -> anyhow::Result<Option<TrainingLock>> {
+    let work = training_folder::folder_in(folder);
+    work.is_dir().then(|| training_folder::lock(&work)).transpose()
 }
 
 /// Refuses the folder of the model as that of the new one: it is still read when the new one is written.

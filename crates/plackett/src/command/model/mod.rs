@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
                         plackett model verify ./my-model --record\n  \
                         plackett model quantize ./my-model ./my-model-int8\n  \
                         plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5\n  \
-                        plackett model merge SmolLM2-135M-Instruct ./my-adapter ./my-model\n  \
+                        plackett model merge HuggingFaceTB/SmolLM2-135M-Instruct ./my-adapter ./my-model\n  \
                         plackett model merge SmolLM2-135M-Instruct ./law/adapter ./both --and ./news/adapter\n\n\
                         A model is a directory, a GGUF file, a Hugging Face id (owner/name, owner/name@revision) or a name\n\
                         from the list. Pulled models lie in PLACKETT_CACHE, else in the cache folder of the user.")]

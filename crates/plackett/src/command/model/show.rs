@@ -6,7 +6,7 @@ use plackett::pipeline::{LocalModel, ModelOptions};
 use plackett_lm::FactorizedLayer;
 use plackett_lm::decoder::{DecoderModel, PairPrompt};
 use plackett_lm::seq2seq::EncoderDecoder;
-use plackett_lm::store::Resolved;
+use plackett_lm::store::{Resolved, StoreError, fingerprint};
 use plackett_train::list_ranker::ListRanker;
 use plackett_train::trainer::{Embedding, GroupHead, GroupScorer};
 use plackett_train::{Parameters, TrainError};
@@ -30,8 +30,8 @@ fn fact(key: &'static str, value: impl Into<Value>, name: &'static str, text: im
 pub(super) fn run(model: &Resolved, options: &ModelOptions, output: &Output) -> Outcome {
     // Before anything is printed: the files may be wrong.
     let opened = match (GroupScorer::is_in(&model.directory), ListRanker::is_in(&model.directory)) {
-        (true, _) => of_group_scorer(&model.directory)?,
-        (false, true) => of_list_ranker(&model.directory)?,
+        (true, _) => with_fingerprint(of_group_scorer(&model.directory)?, &model.directory)?,
+        (false, true) => with_fingerprint(of_list_ranker(&model.directory)?, &model.directory)?,
         (false, false) => of_subject(&Subject::open(&model.directory, options)?),
     };
     let path = model.directory.display().to_string();
@@ -62,6 +62,13 @@ fn of_subject(opened: &Subject) -> Vec<Fact> {
         Subject::Decoder(model) => of_decoder(model),
         Subject::EncoderDecoder(model, _) => of_encoder_decoder(model),
     }
+}
+
+/// Facts with what tells a small model of one's own from another one, for which all of its files are read.
+fn with_fingerprint(mut facts: Vec<Fact>, folder: &Path) -> Result<Vec<Fact>, StoreError> {
+    let own = fingerprint(folder)?;
+    facts.push(fact("fingerprint", own.clone(), "fingerprint", own));
+    Ok(facts)
 }
 
 /// TSPRank's scorer of lists, which reads vectors of another model (`plackett train` with `method = "tsprank"`).

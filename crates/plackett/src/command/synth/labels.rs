@@ -29,7 +29,8 @@ use plackett_train::trainer::Candidate;
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
-/// Lists that a model is asked about together.
+/// Answers that a model is asked for together. A method gives those of a call at once, since their texts or prompts share passes of the model,
+/// so that a kill loses as many at most; one by one, all of them would be slower.
 const TOGETHER: usize = 8;
 /// What the bar says.
 const DOES: &str = "labels";
@@ -91,8 +92,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let mut labelling =
         Labelling { arguments, output, teacher, answers, file, bar, account: Account::default() };
     let mut numbered = (0..).zip(open_requests(&arguments.lists, global.max_line_bytes)?);
+    let together = lists_together(arguments.repeats);
     loop {
-        let group: Vec<Numbered> = numbered.by_ref().take(TOGETHER).collect();
+        let group: Vec<Numbered> = numbered.by_ref().take(together).collect();
         if group.is_empty() {
             break;
         }
@@ -103,6 +105,11 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     }
     within.hide();
     labelling.end()
+}
+
+/// How many lists are asked about together, each so many times.
+fn lists_together(repeats: usize) -> usize {
+    (TOGETHER / repeats.max(1)).max(1)
 }
 
 /// A list with its number in the file, from 0, or why it cannot be read.
@@ -527,6 +534,11 @@ mod tests {
         assert!(labels_of(&none).unwrap_err().contains("no candidates"));
         let wrong = source("{\"query\": \"q\", \"candidates\": [{\"text\": \"a\", \"label\": \"2\"}]}");
         assert!(labels_of(&wrong).unwrap_err().contains("candidate 1 is no number"));
+    }
+
+    #[test]
+    fn a_kill_loses_no_more_answers_where_lists_are_asked_about_several_times() {
+        assert_eq!([1, 2, 3, 8, 1000].map(lists_together), [8, 4, 2, 1, 1]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use plackett_core::formats::atomic;
 use plackett_train::trainer::CHECKPOINT;
 use serde_json::Value;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the log and checkpoints lie in the folder of the model.
 pub const WORK: &str = "training";
@@ -37,13 +37,40 @@ pub fn leave_out_recompute(identity: &mut Value) {
     }
 }
 
+/// A folder of a model that is taken for a training. No other command trains there as long as it lives.
+pub struct Claimed {
+    _alone: TrainingLock,
+    /// Where the log and checkpoints lie.
+    work: PathBuf,
+    /// Whether the folder of the model was not there before.
+    is_new: bool,
+    /// Whether this training was begun here before.
+    is_known: bool,
+}
+
+impl Claimed {
+    /// Takes back what [`claim`] has made where no step was taken: a training that is refused leaves nothing. What an earlier run of it
+    /// has left stays.
+    pub fn withdraw(&self) {
+        if !self.is_known {
+            training_folder::withdraw(&self.work, self.is_new);
+        }
+    }
+}
+
 /// Takes the folder of the model for this training: one that is new or empty, or that this training has begun. One that ended
-/// before its first checkpoint is nobody's. No other command trains there until what is given back is dropped.
-pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
+/// before its first checkpoint is nobody's.
+///
+/// # Errors
+/// Something else is in the folder, another command trains there, or it cannot be written.
+pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<Claimed> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
-    let path = work.join(IDENTITY);
+    let (path, is_new) = (work.join(IDENTITY), !folder.exists());
     match std::fs::read_to_string(&path) {
-        Ok(text) if text == identity => return training_folder::lock(&work),
+        Ok(text) if text == identity => {
+            let alone = training_folder::lock(&work)?;
+            return Ok(Claimed { _alone: alone, work, is_new, is_known: true });
+        }
         Ok(_) if folder.join(WEIGHTS).exists() || work.join(CHECKPOINT).exists() => {
             bail!(
                 "{shown}: there is a training with other settings, data or model; give another folder, or delete this one"
@@ -59,7 +86,7 @@ pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<TrainingLock> {
     }
     let alone = training_folder::lock(&work)?;
     atomic::write(&path, |out| write!(out, "{identity}"))?;
-    Ok(alone)
+    Ok(Claimed { _alone: alone, work, is_new, is_known: false })
 }
 
 /// Whether a folder has nothing in it, or is not there, or has what a training leaves that was killed before it wrote down what it is.

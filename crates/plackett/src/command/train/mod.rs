@@ -131,8 +131,9 @@ fn train((path, folder): (&Path, &Path), global: &Global, output: &Output) -> Ou
         identity["lists"] = json!(lists);
     }
     let identity = identity.to_string();
-    let _alone = claim(folder, &identity)?;
-    let (learned, measured) = learn(prepared.as_ref(), (&found.place, folder), &identity, global, output)?;
+    let claimed = claim(folder, &identity)?;
+    let learned = learn(prepared.as_ref(), (&found.place, folder), &identity, global, output);
+    let (learned, measured) = learned.inspect_err(|_| claimed.withdraw())?;
     unreached_rate(&file.settings, &learned).iter().for_each(|sentence| output.warn(sentence));
     report::write_card(folder, (&file, prepared.as_ref()), (&learned, &measured), &hashes)?;
     let (model, settings) = (prepared.model(), toml::to_string(&file)?);
@@ -215,6 +216,7 @@ mod tests {
             phase: 1,
             step: 1,
             loss: 0.0,
+            entropy: None,
             rate,
             gradient_norm: 0.0,
             tokens: 0,

@@ -111,6 +111,12 @@ fn plots(outcome: &Outcome) -> anyhow::Result<Vec<Plot>> {
             step.gradient_norm
         })?,
     ];
+    let entropies: Vec<f64> = steps.iter().filter_map(|step| step.entropy).collect();
+    if !entropies.is_empty() {
+        let svg = curve_plot(&entropies, "step", "nats")?;
+        let text = "Of the first choice, which the objective has a bonus for; a mean over lists.";
+        plots.push(Plot { title: "Entropy", svg, text });
+    }
     let values: Vec<f64> = steps.iter().filter_map(|step| step.evaluation).collect();
     if let Some(evaluated) = &outcome.report.evaluated {
         let svg = curve_plot(&values, "evaluation", evaluated.measure)?;

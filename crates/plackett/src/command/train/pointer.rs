@@ -182,7 +182,7 @@ impl PointerData {
     /// Reads questions and makes vectors of their texts; says how many were cut, and of how many sides no answer is known.
     ///
     /// # Errors
-    /// A line from which no list can be learned; a model that gives no vectors.
+    /// A line from which no list can be learned, or lines that all teach nothing; a model that gives no vectors.
     fn read(source: &Source<'_>) -> anyhow::Result<PointerData> {
         let (file, output) = (source.file, source.output);
         let questions = read(source.examples)?;
@@ -211,6 +211,14 @@ impl PointerData {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        let idle = data.job.idle(&data.taught).with_context(|| source.examples.display().to_string())?;
+        if let Some(first) = idle.first() {
+            output.warn(&format!(
+                "{} of {} lists teach nothing and are skipped, the first is {first}: all their candidates cover the sides alike",
+                idle.len(),
+                data.taught.len()
+            ));
+        }
         data.remark(questions.iter().chain(&held), output);
         Ok(data)
     }

@@ -253,10 +253,11 @@ fn run((path, text): (&Path, &str), folder: &Path, global: &Global, output: &Out
     leave_out_recompute(&mut identity);
     let identity = identity.to_string();
     let source = source(&file, (&files, &items, &examples), global, output)?;
-    let _alone = claim(folder, &identity)?;
+    let claimed = claim(folder, &identity)?;
     let titles: Vec<String> = items.into_iter().map(|line| line.title).collect();
     let data = ItemData { titles: &titles, examples: &examples.examples, held: &held.examples, source };
-    let made = learn(&file.job(), (&base, folder), data, &identity, output)?;
+    let made = learn(&file.job(), (&base, folder), data, &identity, output);
+    let made = made.inspect_err(|_| claimed.withdraw())?;
     let rate = unreached_rate(&file.settings, &made.learned);
     rate.iter().chain(&idle_steps(&made)).for_each(|remark| output.warn(remark));
     write_rollouts(folder, &made.records)?;
