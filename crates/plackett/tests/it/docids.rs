@@ -204,6 +204,7 @@ fn learn_paths(folder: &Path) {
         rate: 1e-2,
         seed: 1,
         decoder: DocidDecoder::Plain,
+        titles: None,
     };
     let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
     let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();

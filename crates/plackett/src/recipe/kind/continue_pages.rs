@@ -1,6 +1,6 @@
 //! `continue-pages`: a model of some pages learns others that come later.
 
-use super::corpus_pretraining::{CORPUS_PRETRAINING, TitleTargets, pretraining, sessions, smoothing};
+use super::corpus_pretraining::{CORPUS_PRETRAINING, pretraining, sessions, smoothing};
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::{Problem, StageError};
