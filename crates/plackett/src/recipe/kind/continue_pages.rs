@@ -15,6 +15,7 @@ use crate::recipe::worlds::choosing::TextVectors;
 use crate::recipe::worlds::wiki::Wiki;
 use plackett_core::clustering::{k_means, squared_distance};
 use plackett_genir::corpus_pretraining::{TitlePair, title_settings};
+use plackett_genir::title_lists::TitleTargets;
 use plackett_genir::{GenirError, RetrieverFiles, RetrieverTask};
 use plackett_lm::store::BUNDLED;
 use plackett_train::adapter::{self, Targets};
