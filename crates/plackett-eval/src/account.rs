@@ -60,6 +60,10 @@ pub struct Account {
     pub unjudged_dropped: usize,
     /// Documents left out because they stand below the policy's depth.
     pub below_depth: usize,
+    /// The second column of the judgments where it is the same in all of them, so that it names no sets of evidence; `None` too where no
+    /// measure reads sets of evidence.
+    #[serde(skip)]
+    pub only_set: Option<String>,
 }
 
 impl Account {
@@ -135,6 +139,15 @@ impl Account {
         remarks
     }
 
+    /// What is measured over sets of evidence where there are none.
+    fn unnamed_sets(&self) -> Option<String> {
+        let only = self.only_set.as_ref()?;
+        Some(format!(
+            "the judgments name no sets of evidence (no second column, or `{only}` throughout): all relevant documents of a query count as \
+             one set"
+        ))
+    }
+
     /// Cut-offs that lists do not reach: a measure there looks at less than it says.
     fn short_lists<'m>(&self, measures: impl Iterator<Item = &'m Measure>) -> Option<String> {
         let lengths = self.lengths.get(self.lengths.partition_point(|&length| length == 0)..)?;
@@ -175,6 +188,12 @@ impl Evaluation {
     pub fn remarks(&self) -> Vec<String> {
         let measures = self.measures.iter().map(|m| &m.measure).chain(self.texts.iter().map(|t| &t.measure));
         let short = self.account.short_lists(measures);
-        self.unanswered().into_iter().chain(self.account.others(self.policy.level)).chain(short).collect()
+        let sets = self.account.unnamed_sets();
+        self.unanswered()
+            .into_iter()
+            .chain(sets)
+            .chain(self.account.others(self.policy.level))
+            .chain(short)
+            .collect()
     }
 }

@@ -219,13 +219,15 @@ impl Evaluator {
             return Err(EvalError::NothingCounted { run: run.tag.clone(), judged: qrels.queries().len() });
         }
         let queries = counted.iter().map(|c| qrels.queries()[c.place].id().to_string()).collect();
+        let reads_sets = needs.contains(&Needs::EvidenceSets);
+        let only_set = if reads_sets { only_second_column(qrels) } else { None };
         Ok(Evaluation {
             name: run.tag.clone(),
             policy: self.policy,
             queries,
             measures: self.aggregate(&counted),
             texts: self.texts(&counted),
-            account: account(qrels, run, &counted),
+            account: Account { only_set, ..account(qrels, run, &counted) },
         })
     }
 
@@ -369,6 +371,13 @@ pub(crate) fn mean_of(aggregate: Aggregate, values: &[f64]) -> f64 {
         Aggregate::Sum => sum,
         _ => from_mean_scale(aggregate, sum / values.len() as f64),
     }
+}
+
+/// The second column of judgments, where it is the same in all of them.
+fn only_second_column(qrels: &Qrels) -> Option<String> {
+    let mut all = qrels.queries().iter().flat_map(|q| q.iter()).map(|j| j.iteration);
+    let first = all.next()?;
+    all.all(|other| other == first).then(|| first.to_string())
 }
 
 fn account(qrels: &Qrels, run: &Run, counted: &[Counted]) -> Account {

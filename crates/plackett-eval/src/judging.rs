@@ -112,9 +112,9 @@ impl<'q> Pool<'q> {
     }
 }
 
-/// Whether a measure reads the second column of the judgments: subtopics or judgment groups.
+/// Whether a measure reads the second column of the judgments: subtopics, sets of evidence or judgment groups.
 pub fn needs_second_column(needs: &[Needs]) -> bool {
-    needs.iter().any(|needs| matches!(needs, Needs::Subtopics | Needs::Groups))
+    needs.iter().any(|needs| matches!(needs, Needs::Subtopics | Needs::EvidenceSets | Needs::Groups))
 }
 
 /// What all queries of an evaluation share.

@@ -4,6 +4,7 @@
 use crate::category_paths::{CategoryHierarchy, ExampleTargets, PathExamples, PathLanguage};
 use crate::prefix_aware::{check_prefixes, head_config};
 use crate::representation::{PairSource, PseudoQueries, SourceWeights, TextPair, chunks, first_words, mixed};
+use crate::title_lists::{AnswerLists, TITLE_SEPARATOR};
 use crate::{
     Decoding, DocidDecoder, DocidLanguage, GenerativeRetriever, GenirError, PathDecoding, PathRetriever,
     PrefixAware, Reranking, RerankingGroup, RetrieverFiles, RetrieverTask,
@@ -17,6 +18,7 @@ use plackett_train::random::Stream;
 use plackett_train::trainer::{Checkpointing, LanguageModel, Settings, StepRecord, train, words_of};
 use plackett_train::{Compute, Parameters};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -69,6 +71,9 @@ pub struct RetrieverTraining {
     /// What writes docids.
     #[serde(skip_serializing_if = "DocidDecoder::is_plain")]
     pub decoder: DocidDecoder,
+    /// Docids at most that are written one after another for a labelled query with several answers; `None` for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub titles: Option<usize>,
 }
 
 /// Finds places of documents that are like a text, the most alike first, and so many at most.
@@ -196,6 +201,31 @@ impl RetrieverTraining {
         Ok(())
     }
 
+    /// Refuses lists of docids for which there is nothing to learn from.
+    ///
+    /// # Errors
+    /// [`GenirError::Setting`] where no labelled query has several answers with docids of their own, and for a prefix-aware decoder.
+    pub fn check_titles(&self, labelled: &PairSource, catalogue: &Catalogue) -> Result<(), GenirError> {
+        if self.titles.is_none() {
+            return Ok(());
+        }
+        let said = |problem: &str| Err(GenirError::Setting(format!("titles: {problem}")));
+        if !self.decoder.is_plain() {
+            return said("lists of docids go with the decoder `plain` alone; leave one of them out");
+        }
+        let codes = |document: usize| catalogue.items().get(document).map(|item| &item.codes);
+        let mut first: HashMap<&str, usize> = HashMap::new();
+        let has_several = self.labelled
+            && labelled.pairs.iter().any(|pair| {
+                let before = *first.entry(&pair.text).or_insert(pair.document);
+                codes(before) != codes(pair.document)
+            });
+        match has_several {
+            true => Ok(()),
+            false => said("no labelled query has several answers to write in a list; leave it out"),
+        }
+    }
+
     /// Refuses weights that do not fit the kinds of texts that are learned from.
     ///
     /// # Errors
@@ -276,6 +306,7 @@ impl RetrieverTraining {
         progress: &mut PartProgress<'_>,
     ) -> Result<LearnedRetriever, GenirError> {
         self.check()?;
+        self.check_titles(data.labelled, &catalogue)?;
         let sources = self.sources(data);
         if sources.is_empty() {
             return Err(GenirError::Setting(
@@ -286,7 +317,9 @@ impl RetrieverTraining {
         let files = RetrieverFiles { language, catalogue, decoder: self.decoder };
         let docids = files.docids()?;
         let targets = ExampleTargets::new(&files, &docids, data.paths.as_ref(), &sources)?;
-        let context = self.words + 1 + targets.longest().max(RANKED_WORDS);
+        let lists = self.answer_lists(&files, data)?;
+        let longest = lists.as_ref().map_or(targets.longest(), AnswerLists::longest);
+        let context = self.words + 1 + longest.max(RANKED_WORDS);
         let vocabulary = files.language.vocabulary();
         let config = LlamaConfig::small(vocabulary.len(), self.layers, (self.width, 3 * self.width), HEADS);
         let config = LlamaConfig { tie_word_embeddings: true, ..config };
@@ -306,7 +339,9 @@ impl RetrieverTraining {
                 .map(|checkpointing| checkpointing.begin(&format!("part-{}", at + 1), &mut settings))
                 .transpose()?;
             let kept = (folder.as_deref(), checkpointing.map_or("", |checkpointing| checkpointing.identity));
-            let pair = |pair: TextPair| (files.language.prompt(&pair.text), targets.of(&pair));
+            let written =
+                |pair: &TextPair| lists.as_ref().map_or_else(|| targets.of(pair), |lists| lists.of(pair));
+            let pair = |pair: TextPair| (files.language.prompt(&pair.text), written(&pair));
             let pairs = mixed(part, self.seed).into_iter().map(pair).collect();
             let reranking = (!groups.is_empty()).then(|| Reranking {
                 groups: &groups,
@@ -347,6 +382,20 @@ impl RetrieverTraining {
         Ok(Some(PrefixHead::drawn(parameters, &config, self.seed)?))
     }
 
+    /// What lists are learned from, where some are.
+    fn answer_lists(
+        &self,
+        files: &RetrieverFiles,
+        data: &LearningData<'_>,
+    ) -> Result<Option<AnswerLists>, GenirError> {
+        let Some(most) = self.titles else { return Ok(None) };
+        if data.paths.is_some() {
+            let problem = "titles: lists of docids have no category paths before them; leave one of them out";
+            return Err(GenirError::Setting(problem.into()));
+        }
+        AnswerLists::new(files, data.labelled, most).map(Some)
+    }
+
     /// What is read and written: words of documents and of what is learned from, tokens of docids and of paths.
     fn language(
         &self,
@@ -358,8 +407,10 @@ impl RetrieverTraining {
         let texts =
             own.chain(sources.iter().flat_map(|source| source.pairs.iter().map(|pair| &pair.text[..])));
         let of_paths = data.paths.as_ref().map(|paths| PathLanguage::vocabulary(paths.hierarchy));
+        let separator = self.titles.map(|_| TITLE_SEPARATOR.to_string());
+        let of_docids = catalogue.tokens().iter().cloned();
         let written: Vec<String> =
-            catalogue.tokens().iter().cloned().chain(of_paths.into_iter().flatten()).collect();
+            of_docids.chain(separator).chain(of_paths.into_iter().flatten()).collect();
         DocidLanguage::new(texts, &written, (2, self.words))
     }
 

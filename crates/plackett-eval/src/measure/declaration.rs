@@ -118,6 +118,8 @@ pub enum Needs {
     Grades,
     /// The subtopics in the second column of the judgments.
     Subtopics,
+    /// The sets of evidence in the second column of the judgments.
+    EvidenceSets,
     /// The judgment groups in the second column of the judgments.
     Groups,
     /// The ideal order of the judged documents.

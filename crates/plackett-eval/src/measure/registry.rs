@@ -7,7 +7,7 @@ mod trec_eval;
 use super::declaration::{
     Aggregate::{GeometricMean, Mean},
     CutoffKind, Declaration, Kind,
-    Needs::{Grades, IdealOrder, Subtopics},
+    Needs::{EvidenceSets, Grades, IdealOrder, Subtopics},
     Parameter,
     Range::{Any, Unit},
     TrecName::{Both, Cut, None as NoTrec, Whole},
@@ -480,7 +480,7 @@ const GENERAL: &[Declaration] = &[
         description: "Of a set of R pages (the second column of the judgments names the set) those among the first R, over R; the best over the sets.",
         parameters: &[REL],
         citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
-        needs: Subtopics,
+        needs: EvidenceSets,
         compute: evidence::r_precision,
         ..PLAIN
     },
@@ -492,7 +492,7 @@ const GENERAL: &[Declaration] = &[
         parameters: &[REL],
         cutoff: CutoffKind::Rank,
         citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
-        needs: Subtopics,
+        needs: EvidenceSets,
         compute: evidence::precision,
         ..PLAIN
     },
@@ -504,7 +504,7 @@ const GENERAL: &[Declaration] = &[
         parameters: &[REL],
         cutoff: CutoffKind::Rank,
         citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
-        needs: Subtopics,
+        needs: EvidenceSets,
         compute: evidence::recall,
         ..PLAIN
     },
@@ -516,7 +516,7 @@ const GENERAL: &[Declaration] = &[
         parameters: &[REL],
         cutoff: CutoffKind::Rank,
         citation: "Petroni et al., KILT: a benchmark for knowledge intensive language tasks, NAACL 2021",
-        needs: Subtopics,
+        needs: EvidenceSets,
         compute: evidence::success,
         ..PLAIN
     },

@@ -25,6 +25,7 @@ pub(crate) fn tiny() -> RetrieverTraining {
         rate: 1e-2,
         seed: 1,
         decoder: DocidDecoder::Plain,
+        titles: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From an expression to stages that exist, with their models opened.
 
 use super::feedback::{self, FEEDBACK};
-use super::generator::Generator;
+use super::generator::{DocidForm, Generator};
 use super::ngrams::{NgramSearch, NgramSettings};
 use super::run::{BoxError, Chain, FirstStage, Source, Stage};
 use super::specs::{FIRST_STAGES, FUSIONS, FirstStageSpec, FusionSpec, beginnings, read, weights};
@@ -137,12 +137,12 @@ impl Builder<'_> {
         Ok(Some(filter))
     }
 
-    /// A retriever that writes docids, of the documents of this index: with so many beams, or draws of a seed, or below so many paths.
+    /// A retriever that writes docids, of the documents of this index: with so many beams, or draws of a seed, in a form.
     pub(super) fn generator(
         &self,
         stage: &syntax::Stage,
         folder: &str,
-        writing: (Option<usize>, Option<u64>, Option<usize>),
+        writing: (Option<usize>, Option<u64>, DocidForm),
     ) -> Result<FirstStage, PipelineError> {
         let said = |problem: &str| wrong(&stage.to_string(), problem);
         let Some(index) = self.index else { return Err(said("it needs an index")) };

@@ -4,10 +4,12 @@ use super::collection::wordless;
 use super::run::BoxError;
 use plackett_core::{Query, Ranking, Trace, Truncation};
 use plackett_genir::reverse_annealing::ReverseAnnealing;
+use plackett_genir::title_lists::{PageList, PageOrigin, TITLE_SEPARATOR, TitleSearch};
 use plackett_genir::{
     Decoding, Explained, GenerativeRetriever, GenirError, PathDecoding, PathRetriever, RETRIEVER_FILE,
     RetrieverFiles, writes_paths,
 };
+use plackett_ids::Catalogue;
 use plackett_lm::sha256::Sha256;
 use plackett_search::Index;
 use plackett_train::trainer::words_of;
@@ -18,17 +20,34 @@ use std::time::Instant;
 /// Queries whose beams go through the model together.
 const TOGETHER: usize = 8;
 
+/// In what form docids are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocidForm {
+    /// Each alone.
+    Single,
+    /// Below so many category paths of a query (HyPE).
+    BelowPaths(usize),
+    /// In lists of so many at most, none twice (CorpusBrain).
+    Lists(usize),
+}
+
 /// What writes docids.
 enum Writer {
     Docids(Box<GenerativeRetriever>),
+    /// Lists of so many docids at most.
+    Lists(Box<GenerativeRetriever>, usize),
     /// Category paths first, so many of a query.
     WithPaths(Box<PathRetriever>, usize),
 }
 
+/// Something to be told of a document beside its docid: the name of the fact, and what it says.
+type DocumentFact = (&'static str, String);
+
 /// What was written for a query.
 struct Written {
-    /// Documents, the best first, as places in the catalogue, with their scores and, where paths were written, the reason.
-    documents: Vec<(usize, f64, Option<String>)>,
+    /// Documents, the best first, as places in the catalogue, with their scores and the path or the list that they come from, where there is
+    /// one.
+    documents: Vec<(usize, f64, Option<DocumentFact>)>,
     /// Sequences that went through the model.
     sequences: usize,
 }
@@ -47,17 +66,16 @@ pub struct Generator {
 
 impl Generator {
     /// Opens the folder of a retriever for an index. Docids are drawn from a seed at a rising temperature (ZeroGR) where `draws` has one, else
-    /// searched with beams; a retriever that has learned to write category paths before docids (HyPE) is asked for so many `paths` of a query.
+    /// searched with beams, in a form that the retriever has learned.
     ///
     /// # Errors
-    /// The folder holds no retriever, the retriever knows a document that the index does not have, or it writes paths and no number of them is
-    /// given, or the other way round.
+    /// The folder holds no retriever, the retriever knows a document that the index does not have, or it has not learned that form.
     pub fn open(
         folder: &Path,
         index: &Index,
-        (beams, draws, paths): (Option<usize>, Option<u64>, Option<usize>),
+        (beams, draws, form): (Option<usize>, Option<u64>, DocidForm),
     ) -> Result<Generator, BoxError> {
-        let writer = Writer::open(folder, paths)?;
+        let writer = Writer::open(folder, form)?;
         let own: std::collections::HashSet<&str> = index.ids().collect();
         let items = writer.files().catalogue.items();
         let missing: Vec<&str> =
@@ -135,16 +153,11 @@ impl Generator {
             of_query: true,
         });
         let mut documents = Vec::new();
-        for (at, score, reason) in found.documents.into_iter().take(depth) {
+        for (at, score, origin) in found.documents.into_iter().take(depth) {
             let Some(item) = catalogue.items().get(at) else { continue };
-            let codes: Vec<&str> = item
-                .codes
-                .iter()
-                .filter_map(|code| catalogue.tokens().get(*code as usize))
-                .map(String::as_str)
-                .collect();
-            facts.push((format!("generate:docid:{}", item.id), format!("{} ({score:.4})", codes.join(" "))));
-            facts.extend(reason.map(|reason| (format!("generate:path:{}", item.id), reason)));
+            let docid = docid_text(catalogue, at);
+            facts.push((format!("generate:docid:{}", item.id), format!("{docid} ({score:.4})")));
+            facts.extend(origin.map(|(name, text)| (format!("generate:{name}:{}", item.id), text)));
             documents.push((item.id.clone(), score));
         }
         Ranking::from_scores(
@@ -162,32 +175,47 @@ impl Generator {
 }
 
 impl Writer {
-    fn open(folder: &Path, paths: Option<usize>) -> Result<Writer, BoxError> {
-        match (writes_paths(folder), paths) {
-            (true, None) => Err(format!(
+    fn open(folder: &Path, form: DocidForm) -> Result<Writer, BoxError> {
+        match (writes_paths(folder), form) {
+            (true, DocidForm::Lists(_)) => Err(format!(
+                "{} writes category paths before docids; say `paths` in place of `titles`",
+                folder.display()
+            )
+            .into()),
+            (true, DocidForm::Single) => Err(format!(
                 "{} writes category paths before docids; say how many of a query, as in generate(model=DIR, paths=3)",
                 folder.display()
             )
             .into()),
-            (false, Some(_)) if folder.join(RETRIEVER_FILE).is_file() => {
+            (false, DocidForm::BelowPaths(_)) if folder.join(RETRIEVER_FILE).is_file() => {
                 Err(format!("{} writes no category paths; leave `paths` out", folder.display()).into())
             }
-            (_, Some(paths)) => Ok(Writer::WithPaths(Box::new(PathRetriever::open(folder, true)?), paths)),
-            (false, None) => Ok(Writer::Docids(Box::new(GenerativeRetriever::open(folder, true)?))),
+            (_, DocidForm::BelowPaths(paths)) => {
+                Ok(Writer::WithPaths(Box::new(PathRetriever::open(folder, true)?), paths))
+            }
+            (false, DocidForm::Lists(most)) => {
+                let retriever = GenerativeRetriever::open(folder, false)?;
+                retriever.check_titles(most).map_err(|error| format!("{}: {error}", folder.display()))?;
+                Ok(Writer::Lists(Box::new(retriever), most))
+            }
+            (false, DocidForm::Single) => {
+                Ok(Writer::Docids(Box::new(GenerativeRetriever::open(folder, true)?)))
+            }
         }
     }
 
     fn files(&self) -> &RetrieverFiles {
         match self {
-            Writer::Docids(retriever) => retriever.files(),
+            Writer::Docids(retriever) | Writer::Lists(retriever, _) => retriever.files(),
             Writer::WithPaths(retriever, _) => retriever.retriever().files(),
         }
     }
 
-    fn paths(&self) -> Option<usize> {
+    fn form(&self) -> DocidForm {
         match self {
-            Writer::Docids(_) => None,
-            Writer::WithPaths(_, paths) => Some(*paths),
+            Writer::Docids(_) => DocidForm::Single,
+            Writer::Lists(_, most) => DocidForm::Lists(*most),
+            Writer::WithPaths(_, paths) => DocidForm::BelowPaths(*paths),
         }
     }
 
@@ -212,10 +240,20 @@ impl Writer {
                 });
                 Ok(written.collect())
             }
+            Writer::Lists(retriever, most) => {
+                let search = TitleSearch { width, most: *most, distinct: true };
+                let catalogue = &retriever.files().catalogue;
+                let docid = |rank: &usize| {
+                    let page = retriever.docids().documents(*rank).first();
+                    page.map_or_else(String::new, |page| docid_text(catalogue, *page))
+                };
+                let found = retriever.search_titles(texts, &search)?;
+                Ok(found.iter().map(|found| listed(found, &docid)).collect())
+            }
             Writer::WithPaths(retriever, paths) => {
                 let decoding = PathDecoding { paths: *paths, width, ..PathDecoding::default() };
                 let written = |found: Explained| {
-                    let reason = |path: usize| found.paths.get(path).map(|path| path.explanation());
+                    let reason = |path: usize| found.paths.get(path).map(|path| ("path", path.explanation()));
                     let documents = found.hits.iter().map(|hit| (hit.document, hit.score, reason(hit.path)));
                     Written {
                         documents: documents.collect(),
@@ -228,6 +266,34 @@ impl Writer {
     }
 }
 
+/// The codes of an item, with spaces between them.
+fn docid_text(catalogue: &Catalogue, at: usize) -> String {
+    let codes = catalogue.items().get(at).map_or(&[] as &[u32], |item| &item.codes);
+    let codes: Vec<&str> = codes
+        .iter()
+        .filter_map(|code| catalogue.tokens().get(*code as usize))
+        .map(String::as_str)
+        .collect();
+    codes.join(" ")
+}
+
+/// Documents of lists in their order: pages of one list have its score in common, so a page is scored by the rank of its docid, as draws are.
+fn listed(found: &PageList, docid: &dyn Fn(&usize) -> String) -> Written {
+    let between = format!(" {TITLE_SEPARATOR} ");
+    let list_of = |at: usize| {
+        let (docids, score) = found.lists.get(at)?;
+        let docids: Vec<String> = docids.iter().map(docid).collect();
+        Some(("list", format!("{} ({score:.4})", docids.join(&between))))
+    };
+    let document = |((page, _), origin): (&(usize, f64), &PageOrigin)| {
+        (*page, 1.0 / (origin.before + 1) as f64, list_of(origin.list))
+    };
+    Written {
+        documents: found.pages.iter().zip(&found.origins).map(document).collect(),
+        sequences: found.branches,
+    }
+}
+
 /// What draws for a query follow from besides the seed.
 fn draws_of(text: &str) -> u64 {
     let mut hash = Sha256::new();
@@ -237,15 +303,15 @@ fn draws_of(text: &str) -> u64 {
 
 impl fmt::Debug for Generator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (folder, paths) = (self.folder.display(), self.writer.paths());
-        write!(f, "Generator({folder}, beams {:?}, draws {:?}, paths {paths:?})", self.beams, self.draws)
+        let (folder, form) = (self.folder.display(), self.writer.form());
+        write!(f, "Generator({folder}, beams {:?}, draws {:?}, {form:?})", self.beams, self.draws)
     }
 }
 
 /// The same folder asked in the same way.
 impl PartialEq for Generator {
     fn eq(&self, other: &Generator) -> bool {
-        let asked = |one: &Generator| (one.beams, one.draws, one.writer.paths());
+        let asked = |one: &Generator| (one.beams, one.draws, one.writer.form());
         self.folder == other.folder && asked(self) == asked(other)
     }
 }

@@ -36,7 +36,7 @@ pub use feedback::{
     FEEDBACK, FeedbackStage, OPTIONS as FEEDBACK_OPTIONS, SUMMARY as FEEDBACK_SUMMARY, Target,
 };
 pub use fit::{FitError, Fitted, fit};
-pub use generator::Generator;
+pub use generator::{DocidForm, Generator};
 pub use grouping::{GROUPINGS, Grouping, GroupingError, GroupingSpec};
 pub use local::LocalModel;
 pub use local::{is_decoder, is_encoder_decoder};

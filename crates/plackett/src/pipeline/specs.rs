@@ -2,6 +2,7 @@
 
 use super::PipelineError;
 use super::build::{Builder, wrong};
+use super::generator::DocidForm;
 use super::ngrams::{NgramSearch, NgramSettings};
 use super::run::FirstStage;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues, nearest, suggestion};
@@ -13,6 +14,8 @@ use std::str::FromStr;
 
 /// The most beams of a query that writes docids.
 const MOST_BEAMS: i64 = 10_000;
+/// Most docids of one list.
+const MOST_TITLES: i64 = 100;
 /// Most category paths of a query, below each of which beams write docids.
 const MOST_PATHS: i64 = 1000;
 /// Most tokens of an n-gram.
@@ -166,6 +169,12 @@ static GENERATE: FirstStageSpec = FirstStageSpec {
             kind: OptionKind::Integer(1, MOST_PATHS),
             default: None,
             help: "for a model that learned category paths, how many of them a query gets before docids are written below each",
+        },
+        OptionSpec {
+            name: "titles",
+            kind: OptionKind::Integer(2, MOST_TITLES),
+            default: None,
+            help: "for a model that learned lists of docids, how many a beam may write one after another, none twice",
         },
     ],
     open: generate,
@@ -391,7 +400,19 @@ fn generate(
     if paths.is_some() && draws.is_some() {
         return Err(said("`paths` is a setting of decoding=beams; docids below paths are not drawn"));
     }
-    builder.generator(stage, folder, (options.get_count("beams"), draws, paths))
+    let titles = options.get_count("titles");
+    if titles.is_some() && draws.is_some() {
+        return Err(said("`titles` is a setting of decoding=beams; lists of docids are not drawn"));
+    }
+    let form = match (paths, titles) {
+        (Some(_), Some(_)) => {
+            return Err(said("`titles` writes lists of docids and `paths` one below a path; leave one out"));
+        }
+        (Some(paths), None) => DocidForm::BelowPaths(paths),
+        (None, Some(titles)) => DocidForm::Lists(titles),
+        (None, None) => DocidForm::Single,
+    };
+    builder.generator(stage, folder, (options.get_count("beams"), draws, form))
 }
 
 fn ngrams(

@@ -204,6 +204,7 @@ fn learn_paths(folder: &Path) {
         rate: 1e-2,
         seed: 1,
         decoder: DocidDecoder::Plain,
+        titles: None,
     };
     let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents, None, 1).unwrap();
     let learned = training.learn(&data, catalogue, &Compute::new(1), None, &mut |_, _, _| {}).unwrap();
@@ -237,6 +238,46 @@ fn a_retriever_with_paths_gives_reasons_and_is_not_asked_without() {
     let said = plackett(at, &[&search[..], &["-k", "3", asked]].concat()).expect(0);
     let said = said.stdout + &said.stderr;
     assert!(said.contains("generate:path:tea.txt") && said.contains("Drinks >> Hot"), "{said}");
+}
+
+#[test]
+fn queries_with_several_answers_teach_lists_of_docids() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let at = folder.path();
+    std::fs::write(at.join("hot.tsv"), "1\tthings that are hot\n2\tships of pine\n").unwrap();
+    std::fs::write(at.join("hot.qrels"), "1 0 tea.txt 1\n1 0 glass.txt 1\n2 0 ships.txt 1\n").unwrap();
+    plackett(at, &["index", "texts", "-o", "all.index", "--no-vectors"]).expect(0);
+    let learn = |output: &'static str, more: &[&'static str]| {
+        let asked = ["ids", "learn", "all.index", "-o", output, "--width", "32", "--layers", "1"];
+        plackett(at, &[&asked[..], more].concat())
+    };
+    learn("all.docids", &["--steps", "5"]).expect(0);
+    let labelled = ["--titles", "2", "--queries", "hot.tsv", "--qrels", "hot.qrels", "--steps", "300"];
+    learn("lists.docids", &labelled).expect(0);
+    let single = ["--titles", "2", "--queries", "queries.tsv", "--qrels", "qrels"];
+    let error = learn("x", &single).expect(2).stderr;
+    assert!(error.contains("no labelled query has several answers"), "{error}");
+    assert!(learn("x", &["--titles", "2"]).expect(2).stderr.contains("--queries"));
+    assert!(!at.join("x").exists(), "what is refused leaves nothing");
+    // Six docids alone and thirty pairs of two: no list is left out by the beams.
+    let pipeline = "generate(model=lists.docids, titles=2, beams=36):2";
+    let search = ["search", "all.index", "--pipeline", pipeline, "--explain", "things that are hot"];
+    let said = plackett(at, &search).expect(0);
+    let said = said.stdout + &said.stderr;
+    for expected in ["generate:list:tea.txt", "generate:list:glass.txt", " | ", "(1.0000)", "(0.5000)"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    for (pipeline, expected) in [
+        ("generate(model=all.docids, titles=2)", "has learned no lists of docids"),
+        ("generate(model=lists.docids, titles=1)", "a whole number from 2 to 100"),
+        ("generate(model=lists.docids, titles=7)", "not 7 different docids"),
+        ("generate(model=lists.docids, titles=2, decoding=draws)", "a setting of decoding=beams"),
+        ("generate(model=lists.docids, titles=2, paths=2)", "leave one out"),
+    ] {
+        let error = plackett(at, &["search", "all.index", "--pipeline", pipeline, "tea"]).expect(2).stderr;
+        assert!(error.contains(expected), "{pipeline}: {error}");
+    }
 }
 
 #[test]

@@ -40,6 +40,7 @@ const PATH_DEPTH: usize = 4;
                         plackett ids learn papers.index -o papers.docids --catalogue docids.jsonl\n  \
                         plackett ids learn papers.index -o papers.docids --queries train.jsonl --qrels train.tsv\n  \
                         plackett ids learn papers.index -o papers.docids --paths categories.tsv\n  \
+                        plackett ids learn papers.index -o papers.docids --titles 2 --queries q.jsonl --qrels q.tsv\n  \
                         plackett search papers.index \\\n    \
                         --pipeline 'generate(model=papers.docids):20 >> late-interaction' \"vague words\"\n\n\
                         The model has drawn weights and learns each document's docid after its first words, after chunks of\n\
@@ -76,6 +77,9 @@ pub struct Arguments {
     /// Categories of a path that are kept, the broadest first [default: 4]
     #[arg(long, value_name = "N", requires = "paths", value_parser = whole::<usize>(1..=100))]
     path_depth: Option<usize>,
+    /// Write up to so many docids one after another for labelled queries with several answers, for generate(titles=N); with --queries
+    #[arg(long, value_name = "N", requires = "queries", conflicts_with = "paths", value_parser = whole::<usize>(2..=100))]
+    titles: Option<usize>,
     /// First words of each document that are a text to learn from
     #[arg(long, value_name = "N", default_value = "24", value_parser = whole::<usize>(0..=10_000))]
     first: usize,
@@ -141,6 +145,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let given = (arguments.queries.as_ref(), arguments.qrels.as_ref());
     let labelled = labelled(given, &places, global, output)?;
+    training.check_titles(&labelled, &catalogue)?;
     let similar = |text: &str, count: usize| {
         let found = index.search_bm25(text, &Bm25::default(), count);
         let found = found.map_err(|error| GenirError::Setting(error.to_string()))?;
@@ -239,6 +244,7 @@ fn training(arguments: &Arguments) -> RetrieverTraining {
         rate: arguments.rate as f32,
         seed: arguments.seed,
         decoder: arguments.decoder,
+        titles: arguments.titles,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `continue-pages`: a model of some pages learns others that come later.
 
-use super::corpus_pretraining::{CORPUS_PRETRAINING, TitleTargets, pretraining, sessions, smoothing};
+use super::corpus_pretraining::{CORPUS_PRETRAINING, pretraining, sessions, smoothing};
 use super::generative_retriever::FOLDER;
 use super::linked_pages::wiki_of;
 use crate::recipe::error::{Problem, StageError};
@@ -15,6 +15,7 @@ use crate::recipe::worlds::choosing::TextVectors;
 use crate::recipe::worlds::wiki::Wiki;
 use plackett_core::clustering::{k_means, squared_distance};
 use plackett_genir::corpus_pretraining::{TitlePair, title_settings};
+use plackett_genir::title_lists::TitleTargets;
 use plackett_genir::{GenirError, RetrieverFiles, RetrieverTask};
 use plackett_lm::store::BUNDLED;
 use plackett_train::adapter::{self, Targets};

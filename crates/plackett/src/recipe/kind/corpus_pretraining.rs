@@ -14,13 +14,13 @@ use crate::recipe::worlds::wiki::{PageTask, Wiki, first_session, tags};
 use plackett_genir::corpus_pretraining::{
     CorpusPretraining, LABEL_SMOOTHING, PretrainingPairs, TitlePair, title_settings,
 };
-use plackett_genir::title_lists::TITLE_SEPARATOR;
+use plackett_genir::title_lists::{TITLE_SEPARATOR, TitleTargets};
 use plackett_genir::{DocidDecoder, DocidLanguage, GenirError, RetrieverFiles, RetrieverTask};
 use plackett_ids::Item;
 use plackett_ids::scheme::{Source, parse};
 use plackett_train::Parameters;
 use plackett_train::random::Stream;
-use plackett_train::trainer::{END_TOKEN, LanguageModel};
+use plackett_train::trainer::LanguageModel;
 use std::collections::HashMap;
 
 const NUMBERS: [&str; 5] = ["pairs", "anchored", "labels", "parameters", "final_loss"];
@@ -225,39 +225,6 @@ fn labelled(wiki: &Wiki, values: &Values) -> Vec<TextAndPages> {
         Some((query.read_as(values.on("tags")), pages?))
     };
     order.into_iter().take(wanted).filter_map(|at| text(all[at])).collect()
-}
-
-/// Titles as tokens.
-pub(super) struct TitleTargets {
-    /// Of each page its title with its end.
-    docids: Vec<Vec<u32>>,
-    separator: u32,
-}
-
-impl TitleTargets {
-    pub(super) fn new(files: &RetrieverFiles) -> Result<TitleTargets, GenirError> {
-        let mut tokens = files.catalogue.tokens().to_vec();
-        tokens.push(TITLE_SEPARATOR.into());
-        let separator = files.language.docid_tokens(&tokens)?.pop().unwrap_or(END_TOKEN);
-        Ok(TitleTargets { docids: files.docids()?, separator })
-    }
-
-    /// Titles with the separator between them, and the end after the last one.
-    pub(super) fn of(&self, pages: &[usize]) -> Vec<u32> {
-        let mut target = Vec::new();
-        for (at, page) in pages.iter().enumerate() {
-            let title = &self.docids[*page];
-            let is_last = at + 1 == pages.len();
-            target.extend(title.iter().filter(|token| is_last || **token != END_TOKEN));
-            target.extend((!is_last).then_some(self.separator));
-        }
-        target
-    }
-
-    /// The longest answer with so many titles.
-    fn longest(&self, titles: usize) -> usize {
-        titles * self.docids.iter().map(Vec::len).max().unwrap_or(0)
-    }
 }
 
 /// What is trained: the model of another stage, or a new one.

@@ -187,6 +187,7 @@ fn training(values: &Values) -> RetrieverTraining {
         rate: values.real("rate") as f32,
         seed: values.count("seed") as u64,
         decoder: values.text("decoder").and_then(|decoder| decoder.parse().ok()).unwrap_or_default(),
+        titles: None,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::recipe::task::Task;
 use crate::recipe::worlds::wiki::{PageTask, TASK_NAMES, Wiki};
 use plackett_eval::evidence::{evidence_r_precision, evidence_recall, evidence_success};
 use plackett_genir::GenerativeRetriever;
-use plackett_genir::title_lists::PageList;
+use plackett_genir::title_lists::{PageList, TitleSearch};
 use std::collections::HashSet;
 
 /// Queries of one call of the engine.
@@ -69,13 +69,15 @@ fn run(task: &Task<'_>) -> Result<StageOutput, StageError> {
     let wiki = wiki_of(task, "retriever", first.word("pages"))?;
     let asked: Vec<&PageTask> = wiki.tasks.iter().filter(|query| query.is_test).collect();
     let retriever = GenerativeRetriever::open(&input.folder.join(FOLDER), false)?;
-    let width = (task.values.count("beams"), task.values.count("titles"));
+    let (width, most) = (task.values.count("beams"), task.values.count("titles"));
+    // As the authors' constraint has it.
+    let search = TitleSearch { width, most, distinct: false };
     let mut found: Vec<PageList> = Vec::new();
     for group in asked.chunks(TOGETHER) {
         (task.progress)(task.name, found.len() as u64, asked.len() as u64);
         let texts: Vec<String> = group.iter().map(|query| query.read_as(first.on("tags"))).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        found.extend(retriever.search_titles(&texts, width)?);
+        found.extend(retriever.search_titles(&texts, &search)?);
     }
     let rankings: Vec<Vec<&str>> = found.iter().map(|found| titles(found, &retriever)).collect();
     let is_first = sessions(&wiki, first);
