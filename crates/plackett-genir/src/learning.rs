@@ -409,8 +409,7 @@ impl RetrieverTraining {
         let of_paths = data.paths.as_ref().map(|paths| PathLanguage::vocabulary(paths.hierarchy));
         let separator = self.titles.map(|_| TITLE_SEPARATOR.to_string());
         let of_docids = catalogue.tokens().iter().cloned();
-        let written: Vec<String> =
-            of_docids.chain(separator).chain(of_paths.into_iter().flatten()).collect();
+        let written: Vec<String> = of_docids.chain(separator).chain(of_paths.into_iter().flatten()).collect();
         DocidLanguage::new(texts, &written, (2, self.words))
     }
 

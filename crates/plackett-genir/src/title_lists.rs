@@ -203,11 +203,7 @@ impl GenerativeRetriever {
     ///
     /// # Errors
     /// Docids that are shortened, a vocabulary without the separator, a prefix-aware decoder, or what the engine says.
-    pub fn search_titles(
-        &self,
-        queries: &[&str],
-        search: &TitleSearch,
-    ) -> Result<Vec<PageList>, GenirError> {
+    pub fn search_titles(&self, queries: &[&str], search: &TitleSearch) -> Result<Vec<PageList>, GenirError> {
         self.files().check_plain("a list of titles")?;
         let language = &self.files().language;
         let separator = self.files().title_separator().ok_or_else(|| {

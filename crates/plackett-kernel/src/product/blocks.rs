@@ -54,7 +54,7 @@ const AHEAD: usize = 8;
 
 /// Fetches numbers, as far as there are so many.
 #[inline(always)]
-fn prefetch(values: &[f32], first: usize, width: usize) {
+pub(crate) fn prefetch(values: &[f32], first: usize, width: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in values.get(first..first + width).unwrap_or_default().chunks(16) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -3,6 +3,7 @@
 use crate::memory::buffer::fit;
 use crate::parallel::for_each;
 use crate::product::area;
+use crate::product::blocks::prefetch;
 use crate::product::tile::Ahead;
 use crate::sizes::TILE_COLUMNS;
 use rayon::prelude::*;
@@ -10,6 +11,9 @@ use std::ops::Range;
 
 /// Numbers of a cache line.
 pub(crate) const LINE: usize = 16;
+
+/// Cache lines of a row that are fetched before they are packed.
+const LINES_AHEAD: usize = 4;
 
 /// A row of a panel; whole cache lines, so that no load crosses from one to the next.
 #[derive(Clone, Copy, Default)]
@@ -84,12 +88,14 @@ fn pack_columns(matrix: &[f32], (first, n): (usize, usize), width: usize, panel:
 }
 
 /// Up to 32 rows, one to each column of the panel. A cache line of each row at a time, so that the part of the panel that
-/// is written to stays in the first-level cache.
+/// is written to stays in the first-level cache; and each line is fetched before its turn, for so many rows are more than the
+/// processor's own prefetcher follows: packing waited for memory three quarters of its time.
 fn pack_rows(rows: &[f32], panel: &mut [PanelRow]) {
     let depth = panel.len();
     let width = rows.len() / depth;
     for (part, out) in panel.chunks_mut(LINE).enumerate() {
         for (column, row) in rows.chunks_exact(depth).enumerate() {
+            prefetch(row, (part + LINES_AHEAD) * LINE, LINE);
             for (PanelRow(out), value) in out.iter_mut().zip(&row[part * LINE..]) {
                 out[column] = *value;
             }

@@ -7,7 +7,9 @@ use crate::TrainError;
 use crate::adapter::{self, Attached, Targets};
 use crate::nn::{Llama, TokenBatch};
 use crate::tape::{Compute, Parameters, Tape};
-use crate::trainer::{Hooks, Joined, Report, Settings, StepRecord, Trained, check_mergeable, left_out, train};
+use crate::trainer::{
+    Hooks, Joined, Report, Settings, StepRecord, Trained, check_mergeable, left_out, train,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;

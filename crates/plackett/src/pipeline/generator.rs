@@ -269,11 +269,8 @@ impl Writer {
 /// The codes of an item, with spaces between them.
 fn docid_text(catalogue: &Catalogue, at: usize) -> String {
     let codes = catalogue.items().get(at).map_or(&[] as &[u32], |item| &item.codes);
-    let codes: Vec<&str> = codes
-        .iter()
-        .filter_map(|code| catalogue.tokens().get(*code as usize))
-        .map(String::as_str)
-        .collect();
+    let codes: Vec<&str> =
+        codes.iter().filter_map(|code| catalogue.tokens().get(*code as usize)).map(String::as_str).collect();
     codes.join(" ")
 }
 
