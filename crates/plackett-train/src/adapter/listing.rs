@@ -102,7 +102,7 @@ plackett model show ./thin                                              # ranks 
 - saved models hold `NAME.led_unit.0.weight` (rank × i), `NAME.led_unit.1.weight` (o × rank) and `NAME.led_unit.1.bias` in the place of
   `NAME.weight` and `NAME.bias`, in f32; the training engine builds them again from these, and the inference engine multiplies with the
   first, then with the second, in f32 or in int8: of an encoder after `plackett model quantize`, of a decoder, which that command refuses,
-  where it is opened so in the library (`Precision::Int8`). Other tools, Hugging Face's among them, do not read them
+  with `plackett generate --precision int8`. Other tools, Hugging Face's among them, do not read them
 - files of a model in bf16 or f16 become smaller below half the limit alone, since factors are f32; in memory, where all is f32, they are
   smaller below the limit
 - an adapter is merged into the model before it is factorised: `plackett model merge` refuses thin layers

@@ -78,16 +78,19 @@ fn a_factorised_decoder_says_its_ranks_and_writes() {
     assert!(text.contains("14 linear layers, ranks 9 to 17"), "{text}");
 
     let choose = ["generate", "the cat", "--model", "./thin", "--choose", "yes,no,maybe", "--json"];
-    let found = plackett(folder, &choose).expect(0).json();
-    let found = found["results"][0]["hypotheses"].as_array().unwrap();
-    let sum: f64 = found.iter().filter_map(|own| own["log_prob"].as_f64()).map(f64::exp).sum();
-    assert!(found.len() == 3 && (sum - 1.0).abs() < 1e-4, "{found:?}");
+    let adapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/adapter/llama-all");
+    let ways: [&[&str]; 3] = [&[], &["--precision", "int8"], &["--adapter", adapter]];
+    for more in ways {
+        let found = plackett(folder, &[&choose[..], more].concat()).expect(0).json();
+        let found = found["results"][0]["hypotheses"].as_array().unwrap();
+        let sum: f64 = found.iter().filter_map(|own| own["log_prob"].as_f64()).map(f64::exp).sum();
+        assert!(found.len() == 3 && (sum - 1.0).abs() < 1e-4, "{more:?}: {found:?}");
+    }
 
     let refused = plackett(folder, &["model", "quantize", "./thin", "rounded"]).expect(2).stderr;
     assert!(refused.contains("llama"), "{refused}");
     let again = ["model", "factorize", "./thin", "again", "--rank", "4"];
     assert!(plackett(folder, &again).expect(2).stderr.contains("is factorised already"));
-    let adapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/adapter/llama-all");
     let merge = ["model", "merge", "./thin", adapter, "merged"];
     assert!(plackett(folder, &merge).expect(2).stderr.contains("is factorised"));
 }
