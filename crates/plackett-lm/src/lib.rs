@@ -19,6 +19,7 @@ pub mod decode;
 pub mod decoder;
 mod encoder;
 mod error;
+mod factorize;
 mod family;
 mod files;
 pub mod seq2seq;
@@ -49,12 +50,12 @@ pub mod gguf {
 }
 
 pub use adapter::{Adapter, AdapterId, LoraDelta, Merged, merge_adapter};
-pub use encoder::factorize::{EncoderLinears, Factors, LinearWeight, write_factors};
 pub use encoder::heads::ScoreActivation;
 pub use encoder::model::{EncoderModel, EncoderOptions};
 pub use encoder::outputs::{EmbedOptions, Embeddings, ModelInfo, PairScores, Side, TokenEmbeddings};
 pub use encoder::quantize::{Quantized, quantize, quantize_with};
 pub use error::{Described, LmError};
+pub use factorize::{Factors, LinearWeight, ModelLinears, write_factors};
 pub use family::decoder_families::SUPPORTED_DECODERS;
 pub use family::encoder_families::SUPPORTED as SUPPORTED_FAMILIES;
 pub use files::config::Pooling;

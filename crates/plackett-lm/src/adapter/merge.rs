@@ -30,7 +30,7 @@ pub struct Merged {
 /// The target is made beside its place and renamed, so that a directory of this name is always whole.
 ///
 /// # Errors
-/// The adapter does not open, or is of another model; the model is quantised or in GGUF; the target exists; the disk.
+/// The adapter does not open, or is of another model; the model is quantised, factorised or in GGUF; the target exists; the disk.
 pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Merged, LmError> {
     check_target(target)?;
     let opened = Adapter::open(adapter)?;
@@ -39,6 +39,14 @@ pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Mer
     if weights.metadata(FORMAT_KEY).is_some() {
         let problem = format!(
             "{}: is quantised, and what is merged into rounded numbers would be lost; merge into the model that it was made of",
+            source.display()
+        );
+        return Err(LmError::Argument(problem));
+    }
+    if !weights.factorized().is_empty() {
+        let problem = format!(
+            "{}: is factorised, and two thin layers have no whole weight to merge into; merge into the model that it was made of, and \
+             factorise the result",
             source.display()
         );
         return Err(LmError::Argument(problem));

@@ -15,6 +15,7 @@ use crate::decoder::weights::DecoderWeights;
 use crate::encoder::outputs::ModelInfo;
 use crate::error::LmError;
 use crate::files::config::{JsonFile, Pooling};
+use crate::files::factors::FactorizedLayer;
 use crate::files::gguf::config::GgufArchitecture;
 use crate::files::gguf::file::GgufFile;
 use crate::files::gguf::parts::{part_of, split_error};
@@ -79,6 +80,7 @@ pub struct DecoderModel {
     pub(super) decoder: DecoderWeights,
     /// What scores a text, in place of an output matrix.
     pub(super) head: Option<ScoreHead>,
+    factorized: Vec<FactorizedLayer>,
     tokens: LmTokenizer,
     pub(super) pool: rayon::ThreadPool,
     buffers: Buffers,
@@ -110,10 +112,12 @@ impl DecoderModel {
         let shape = crate::family::decoder_families::read(&config)?.first_layers(options.depth)?;
         let weights = WeightSet::open(path)?;
         let head = ScoreHead::open(&config, &weights, shape.hidden)?;
+        let factorized = weights.factorized();
         let source = TensorSource::directory(weights)?;
         let decoder = DecoderWeights::open(shape, &source, head.is_none(), options.precision)?;
         let tokens = LmTokenizer::open(path)?;
-        DecoderModel::assemble(path, (decoder, head), tokens, options)
+        let model = DecoderModel::assemble(path, (decoder, head), tokens, options)?;
+        Ok(DecoderModel { factorized, ..model })
     }
 
     fn open_gguf(path: &Path, options: &DecoderOptions) -> Result<DecoderModel, LmError> {
@@ -159,6 +163,7 @@ impl DecoderModel {
             path: path.to_path_buf(),
             decoder,
             head,
+            factorized: Vec::new(),
             tokens,
             pool,
             buffers: Buffers::default(),
@@ -173,6 +178,12 @@ impl DecoderModel {
     /// Facts about the model.
     pub fn info(&self) -> &DecoderInfo {
         &self.info
+    }
+
+    /// The linear layers whose weights are two factors, in the order of their names; of all layers of the file, whatever
+    /// [`DecoderOptions::depth`] says.
+    pub fn factorized(&self) -> &[FactorizedLayer] {
+        &self.factorized
     }
 
     /// The same as facts about a model of texts, which takes inputs of up to `limit` tokens.

@@ -1,6 +1,9 @@
 //! Tensors by their Hugging Face names, from safetensors files or from a GGUF file.
 
 use crate::error::LmError;
+use crate::family::decoder_families::PREFIXES;
+use crate::family::projection::{Part as LinearPart, Projection};
+use crate::files::factors::LED_UNIT;
 use crate::files::gguf::file::{GgufFile, GgufTensor};
 use crate::files::gguf::names::{RowOrder, gguf_name, unrope_rows};
 use crate::files::weights::{Table, WeightSet, bias_of_any_layer};
@@ -35,8 +38,7 @@ impl TensorSource {
     /// # Errors
     /// [`LmError::MissingTensor`] without an embedding matrix.
     pub(crate) fn directory(weights: WeightSet) -> Result<TensorSource, LmError> {
-        let prefix =
-            weights.prefix(&["model.", "", "language_model.model."], "embed_tokens.weight")?.to_string();
+        let prefix = weights.prefix(PREFIXES, "embed_tokens.weight")?.to_string();
         Ok(TensorSource::Directory { weights, prefix })
     }
 
@@ -89,6 +91,41 @@ impl TensorSource {
         (turned && interleaved).then(|| unrope_rows(rows, *head))
     }
 
+    /// The rank of a layer that is stored as two factors, which GGUF files do not do; `None` for a layer with a whole weight.
+    fn rank(&self, name: &str) -> Option<usize> {
+        match self {
+            TensorSource::Directory { weights, .. } => weights.rank(&self.local(name)),
+            TensorSource::Gguf { .. } => None,
+        }
+    }
+
+    /// Linear layers of the same inputs, each with a whole weight or with two factors. Where all have whole weights, they are one matrix.
+    ///
+    /// # Errors
+    /// A tensor is missing, or of another shape or number format.
+    pub(crate) fn projection(
+        &self,
+        parts: &[Part],
+        inputs: usize,
+        precision: Precision,
+    ) -> Result<Projection, LmError> {
+        if parts.iter().all(|(name, _)| self.rank(name).is_none()) {
+            let up = self.stack(parts, inputs, precision)?;
+            return Ok(Projection::of(vec![LinearPart { down: None, up }]));
+        }
+        let one = |(name, rows): &Part| -> Result<LinearPart, LmError> {
+            let Some(rank) = self.rank(name) else {
+                let up = self.stack(&[(*name, *rows)], inputs, precision)?;
+                return Ok(LinearPart { down: None, up });
+            };
+            let [down, up] = [0, 1].map(|at| format!("{name}.{LED_UNIT}.{at}"));
+            let down = self.matrix(&[(down.as_str(), rank)], inputs, &[], precision)?;
+            let up = self.stack(&[(up.as_str(), *rows)], rank, precision)?;
+            Ok(LinearPart { down: Some(down), up })
+        };
+        Ok(Projection::of(parts.iter().map(one).collect::<Result<Vec<LinearPart>, LmError>>()?))
+    }
+
     /// Matrices of the same width as one layer, with their biases: all of them when one of any layer has one.
     pub(crate) fn stack(
         &self,
@@ -101,6 +138,17 @@ impl TensorSource {
         for (name, rows) in parts.iter().filter(|_| with_bias) {
             bias.extend(self.vector(&format!("{name}.bias"), *rows)?);
         }
+        self.matrix(parts, inputs, &bias, precision)
+    }
+
+    /// The same with a bias that is given: as many numbers as there are outputs in all, or none.
+    fn matrix(
+        &self,
+        parts: &[Part],
+        inputs: usize,
+        bias: &[f32],
+        precision: Precision,
+    ) -> Result<Linear, LmError> {
         match self {
             TensorSource::Directory { weights, .. } => {
                 let total: usize = parts.iter().map(|(_, rows)| rows).sum();
@@ -110,8 +158,8 @@ impl TensorSource {
                     weight.extend(weights.f32(&self.local(&format!("{name}.weight")), &[*rows, inputs])?);
                 }
                 Ok(match precision {
-                    Precision::Int8 => Linear::quantized(&weight, &bias, total, inputs),
-                    _ => Linear::from_f32(&weight, &bias, total, inputs),
+                    Precision::Int8 => Linear::quantized(&weight, bias, total, inputs),
+                    _ => Linear::from_f32(&weight, bias, total, inputs),
                 })
             }
             TensorSource::Gguf { file, .. } => {
@@ -126,7 +174,7 @@ impl TensorSource {
                 for (tensor, order) in &found {
                     matrices.push(tensor.matrix().map_err(refused)?.with_order(order.as_deref()));
                 }
-                Linear::from_blocks(&matrices, &bias, precision).map_err(refused)
+                Linear::from_blocks(&matrices, bias, precision).map_err(refused)
             }
         }
     }

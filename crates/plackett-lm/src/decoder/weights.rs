@@ -6,6 +6,7 @@ use crate::decoder::lora::LoraRows;
 use crate::decoder::source::{Embedding, TensorSource};
 use crate::error::LmError;
 use crate::family::decoder_shape::DecoderShape;
+use crate::family::projection::Projection;
 use plackett_kernel::Precision;
 use plackett_kernel::{
     Isa, Linear, LinearScratch, ROUNDED_BYTES, add, fit, multiply, rms_norm, rotate_halves,
@@ -25,14 +26,14 @@ pub(crate) struct DecoderWeights {
 
 struct Layer {
     attention_norm: Vec<f32>,
-    qkv_proj: Linear,
+    qkv_proj: Projection,
     /// Of queries and of keys.
     qk_norms: Option<[Vec<f32>; 2]>,
-    o_proj: Linear,
+    o_proj: Projection,
     attention_out_norm: Option<Vec<f32>>,
     mlp_norm: Vec<f32>,
-    gate_up_proj: Linear,
-    down_proj: Linear,
+    gate_up_proj: Projection,
+    down_proj: Projection,
     mlp_out_norm: Option<Vec<f32>>,
 }
 
@@ -41,6 +42,8 @@ struct Layer {
 pub(crate) struct LayerScratch {
     pub linear: LinearScratch,
     pub context: Vec<f32>,
+    /// Between the two factors of a matrix.
+    middle: Vec<f32>,
     inner: Vec<f32>,
     outer: Vec<f32>,
     normed: Vec<f32>,
@@ -98,9 +101,14 @@ impl DecoderWeights {
         self.matrices().chain([&self.output]).map(Linear::numbers).find(|n| *n != "f32").unwrap_or("f32")
     }
 
+    /// What every token goes through, in order.
+    fn projections(&self) -> impl Iterator<Item = &Projection> {
+        self.layers.iter().flat_map(|l| [&l.qkv_proj, &l.o_proj, &l.gate_up_proj, &l.down_proj])
+    }
+
     /// The matrices of all layers.
     pub(crate) fn matrices(&self) -> impl Iterator<Item = &Linear> {
-        self.layers.iter().flat_map(|l| [&l.qkv_proj, &l.o_proj, &l.gate_up_proj, &l.down_proj])
+        self.projections().flat_map(|projection| projection.matrices())
     }
 
     /// Input vectors of tokens.
@@ -129,8 +137,9 @@ impl DecoderWeights {
         let weights = &self.layers[layer];
         norm_rows(compute.isa, x, &weights.attention_norm, shape.epsilon, &mut scratch.normed);
         let rows = x.len() / shape.hidden;
-        compute.apply(&weights.qkv_proj, (&scratch.normed, shape.hidden), rows, qkv, &mut scratch.linear);
-        let (x, out) = ((&scratch.normed[..], shape.hidden), (&mut *qkv, shape.qkv()));
+        let x = (&scratch.normed[..], shape.hidden);
+        compute.project(&weights.qkv_proj, x, rows, qkv, (&mut scratch.linear, &mut scratch.middle));
+        let out = (&mut *qkv, shape.qkv());
         lora.add(compute, &shape.qkv_columns(), x, rows, out, &mut scratch.lora);
         let rotated = (shape.heads + shape.kv_heads) * shape.size;
         for (row, angles) in qkv.chunks_exact_mut(shape.qkv()).zip(angles.chunks_exact(shape.size)) {
@@ -158,25 +167,28 @@ impl DecoderWeights {
         let shape = &self.shape;
         let weights = &self.layers[layer];
         let rows = x.len() / shape.hidden;
-        let LayerScratch { linear, context, inner, outer, normed, lora: lora_scratch } = scratch;
+        let LayerScratch { linear, context, middle, inner, outer, normed, lora: lora_scratch } = scratch;
         fit(outer, x.len());
-        compute.apply(&weights.o_proj, (context, shape.contexts()), rows, outer, linear);
-        let (values, out) = ((&context[..], shape.contexts()), (&mut outer[..], shape.hidden));
+        let values = (&context[..], shape.contexts());
+        compute.project(&weights.o_proj, values, rows, outer, (&mut *linear, &mut *middle));
+        let out = (&mut outer[..], shape.hidden);
         lora.add(compute, &[("self_attn.o_proj", 0)], values, rows, out, lora_scratch);
         add_part(compute.isa, x, outer, weights.attention_out_norm.as_deref(), shape.epsilon, normed);
         norm_rows(compute.isa, x, &weights.mlp_norm, shape.epsilon, normed);
         let both = 2 * shape.intermediate;
         fit(inner, rows * both);
-        compute.apply(&weights.gate_up_proj, (normed, shape.hidden), rows, inner, linear);
-        let (values, out) = ((&normed[..], shape.hidden), (&mut inner[..], both));
+        let values = (&normed[..], shape.hidden);
+        compute.project(&weights.gate_up_proj, values, rows, inner, (&mut *linear, &mut *middle));
+        let out = (&mut inner[..], both);
         lora.add(compute, &shape.gate_up_columns(), values, rows, out, lora_scratch);
         for row in inner.chunks_exact_mut(both) {
             let (gate, up) = row.split_at_mut(shape.intermediate);
             shape.activation.apply(compute.isa, gate);
             multiply(compute.isa, gate, up);
         }
-        compute.apply(&weights.down_proj, (inner, both), rows, outer, linear);
-        let (values, out) = ((&inner[..], both), (&mut outer[..], shape.hidden));
+        let values = (&inner[..], both);
+        compute.project(&weights.down_proj, values, rows, outer, (linear, middle));
+        let out = (&mut outer[..], shape.hidden);
         lora.add(compute, &[("mlp.down_proj", 0)], values, rows, out, lora_scratch);
         add_part(compute.isa, x, outer, weights.mlp_out_norm.as_deref(), shape.epsilon, normed);
     }
@@ -190,8 +202,10 @@ impl DecoderWeights {
     /// Bytes of the buffers of that many rows.
     pub(crate) fn block_bytes(&self, rows: usize) -> usize {
         let shape = &self.shape;
+        let middle = self.projections().map(Projection::widest_middle).max().unwrap_or(0);
         let widest = (2 * shape.intermediate).max(shape.qkv());
-        rows * (4 * (2 * shape.hidden + shape.contexts() + widest) + ROUNDED_BYTES * widest)
+        let numbers = 2 * shape.hidden + shape.contexts() + widest + middle;
+        rows * (4 * numbers + ROUNDED_BYTES * widest.max(middle))
     }
 }
 
@@ -244,13 +258,13 @@ impl Layer {
         };
         Ok(Layer {
             attention_norm: row_norm("input_layernorm")?,
-            qkv_proj: source.stack(&[(&q, queries), (&k, keys), (&v, keys)], hidden, precision)?,
+            qkv_proj: source.projection(&[(&q, queries), (&k, keys), (&v, keys)], hidden, precision)?,
             qk_norms,
-            o_proj: source.stack(&[(&name("self_attn.o_proj"), hidden)], queries, precision)?,
+            o_proj: source.projection(&[(&name("self_attn.o_proj"), hidden)], queries, precision)?,
             attention_out_norm: after.map(row_norm).transpose()?,
             mlp_norm: row_norm(before)?,
-            gate_up_proj: source.stack(&[(&gate, inner), (&up, inner)], hidden, precision)?,
-            down_proj: source.stack(&[(&name("mlp.down_proj"), hidden)], inner, precision)?,
+            gate_up_proj: source.projection(&[(&gate, inner), (&up, inner)], hidden, precision)?,
+            down_proj: source.projection(&[(&name("mlp.down_proj"), hidden)], inner, precision)?,
             mlp_out_norm: match shape.output_norms {
                 true => Some(row_norm("post_feedforward_layernorm")?),
                 false => None,

@@ -1,6 +1,5 @@
 //! Encoders: a pass of all layers over whole sequences, and what is read of its states.
 
-pub(crate) mod factorize;
 pub(crate) mod heads;
 mod late;
 pub(crate) mod model;

@@ -145,7 +145,7 @@ impl Family for Bert {
         let EncoderShape { hidden, heads, .. } = &self.shape;
         let qkv = (qkv, heads.stride);
         self.layers[at.layer].qkv.apply(
-            at.isa,
+            (at.isa, 1),
             (x, *hidden),
             positions.len(),
             qkv,
@@ -170,13 +170,13 @@ impl Family for Bert {
                 add_layer_norm(at.isa, x, y, &norm.weight, &norm.bias, norm.epsilon);
             }
         };
-        let room = (&mut *linear, &mut *middle);
-        layer.attention_out.apply(at.isa, (context, hidden), rows, (outer, hidden), Activation::None, room);
+        let (alone, room) = ((at.isa, 1), (&mut *linear, &mut *middle));
+        layer.attention_out.apply(alone, (context, hidden), rows, (outer, hidden), Activation::None, room);
         add_and_norm(x, outer, &layer.attention_norm);
         let room = (&mut *linear, &mut *middle);
-        layer.inner.apply(at.isa, (x, hidden), rows, (inner, intermediate), self.activation, room);
+        layer.inner.apply(alone, (x, hidden), rows, (inner, intermediate), self.activation, room);
         let room = (linear, middle);
-        layer.outer.apply(at.isa, (inner, intermediate), rows, (outer, hidden), Activation::None, room);
+        layer.outer.apply(alone, (inner, intermediate), rows, (outer, hidden), Activation::None, room);
         add_and_norm(x, outer, &layer.outer_norm);
     }
 

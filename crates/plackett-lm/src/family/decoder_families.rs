@@ -11,6 +11,9 @@ use plackett_kernel::Activation;
 /// Families of decoders that can be opened, by `model_type` of config.json.
 pub const SUPPORTED_DECODERS: &[&str] = &["llama", "mistral", "qwen2", "qwen3", "gemma", "gemma3_text"];
 
+/// What stands before `layers.` and `embed_tokens.` in the names of a decoder's tensors, in the order in which it is looked for.
+pub(crate) const PREFIXES: &[&str] = &["model.", "", "language_model.model."];
+
 /// The shape that config.json describes.
 pub(crate) fn read(config: &JsonFile) -> Result<DecoderShape, LmError> {
     match config.text("model_type").unwrap_or_default() {

@@ -26,7 +26,8 @@ pub(crate) fn open(
     let whole_alone = SUPPORTED.contains(&kind) && !FACTORIZABLE.contains(&kind);
     if let Some(layer) = weights.factorized().first().filter(|_| whole_alone) {
         let (name, families) = (&layer.name, FACTORIZABLE.join(", "));
-        let problem = format!("`{name}` is stored as two factors, which are read of {families} alone");
+        let problem =
+            format!("`{name}` is stored as two factors, which are read of {families} and decoders alone");
         return Err(config.problem(problem));
     }
     match kind {

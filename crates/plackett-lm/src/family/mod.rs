@@ -13,7 +13,7 @@ mod gemma3;
 mod llama;
 mod mistral;
 mod modernbert;
-mod projection;
+pub(crate) mod projection;
 mod qwen2;
 mod qwen3;
 pub(crate) mod t5;

@@ -1,4 +1,4 @@
-//! The linear layers of an encoder, each with a whole weight or with two factors in its place.
+//! The linear layers of encoders and decoders, each with a whole weight or with two factors in its place.
 
 use crate::error::LmError;
 use crate::files::factors::LED_UNIT;
@@ -10,14 +10,20 @@ pub(crate) struct Projection {
     parts: Vec<Part>,
 }
 
-struct Part {
+/// One of the layers that lie side by side.
+pub(crate) struct Part {
     /// The first factor, rank × inputs, without a bias; `None` where the weight is whole.
-    down: Option<Linear>,
+    pub down: Option<Linear>,
     /// The second factor, outputs × rank, or whole weights: outputs × inputs.
-    up: Linear,
+    pub up: Linear,
 }
 
 impl Projection {
+    /// Layers that were read elsewhere.
+    pub(crate) fn of(parts: Vec<Part>) -> Projection {
+        Projection { parts }
+    }
+
     /// The layers of some names, each of outputs × inputs. Where all have whole weights, they are one matrix.
     ///
     /// # Errors
@@ -30,10 +36,15 @@ impl Projection {
     ) -> Result<Projection, LmError> {
         if names.iter().all(|name| weights.rank(name).is_none()) {
             let up = weights.linear(names, outputs, inputs, precision)?;
-            return Ok(Projection { parts: vec![Part { down: None, up }] });
+            return Ok(Projection::of(vec![Part { down: None, up }]));
         }
         let parts = names.iter().map(|name| Part::open(weights, name, (outputs, inputs), precision));
-        Ok(Projection { parts: parts.collect::<Result<_, LmError>>()? })
+        Ok(Projection::of(parts.collect::<Result<_, LmError>>()?))
+    }
+
+    /// Numbers out, of all layers.
+    pub(crate) fn outputs(&self) -> usize {
+        self.parts.iter().map(|part| part.up.outputs()).sum()
     }
 
     /// The matrices that a row goes through, in order.
@@ -48,9 +59,10 @@ impl Projection {
     }
 
     /// `rows` rows of `x`, `x_stride` apart, to rows of `y`, `y_stride` apart; `middle` is room for what is between two factors.
+    /// The columns of a product are split over `workers`, which changes no number.
     pub(crate) fn apply(
         &self,
-        isa: Isa,
+        (isa, workers): (Isa, usize),
         (x, x_stride): (&[f32], usize),
         rows: usize,
         (y, y_stride): (&mut [f32], usize),
@@ -61,13 +73,15 @@ impl Projection {
         for Part { down, up } in &self.parts {
             let own = (&mut y[column..], y_stride);
             match down {
-                None => up.apply(isa, (x, x_stride), rows, own, activation, scratch),
+                None => up.apply_wide(isa, (x, x_stride), rows, own, activation, workers, scratch),
                 Some(down) => {
                     let rank = down.outputs();
                     middle.resize(rows * rank, 0.0);
                     let between = (middle.as_mut_slice(), rank);
-                    down.apply(isa, (x, x_stride), rows, between, Activation::None, scratch);
-                    up.apply(isa, (middle.as_slice(), rank), rows, own, activation, scratch);
+                    let none = Activation::None;
+                    down.apply_wide(isa, (x, x_stride), rows, between, none, workers, scratch);
+                    let between = (middle.as_slice(), rank);
+                    up.apply_wide(isa, between, rows, own, activation, workers, scratch);
                 }
             }
             column += up.outputs();

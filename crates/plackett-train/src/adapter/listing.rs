@@ -83,12 +83,14 @@ const FACTORIZATION: &str = "
 ## Low-rank factorisation
 
 `plackett_train::adapter::factorize` makes of a linear layer two thin ones without anything between them, before training (a low-rank
-transformer) or after it (compression). Of an encoder's directory (BERT, RoBERTa, XLM-R, CamemBERT; not quantised) the command makes another
-one, which is searched with, trained further and quantised like any other, and whose `README.md` has the error of each weight:
+transformer) or after it (compression). Of the directory of an encoder (BERT, RoBERTa, XLM-R, CamemBERT) or a decoder in safetensors, not
+quantised, the command makes another one, which searches or writes like any other (a decoder with LoRA adapters too), is trained further, and
+whose `README.md` has the error of each weight:
 
 ```sh
 plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5            # or --rank 96
 plackett model factorize ./my-encoder ./thin --rank 96 --last 3 --solver snmf --layers query,key
+plackett model factorize HuggingFaceTB/SmolLM2-135M-Instruct ./thin --ratio 0.45 --last 10
 plackett model show ./thin                                              # ranks and sizes
 ```
 
@@ -99,9 +101,12 @@ plackett model show ./thin                                              # ranks 
   start
 - saved models hold `NAME.led_unit.0.weight` (rank × i), `NAME.led_unit.1.weight` (o × rank) and `NAME.led_unit.1.bias` in the place of
   `NAME.weight` and `NAME.bias`, in f32; the training engine builds them again from these, and the inference engine multiplies with the
-  first, then with the second, in f32 or, after `plackett model quantize`, in int8. Other tools, Hugging Face's among them, do not read
-  them
-- embeddings, norms, pooler and heads stay whole; decoders and other families are not factorised by the command
+  first, then with the second, in f32 or in int8: of an encoder after `plackett model quantize`, of a decoder, which that command refuses,
+  with `plackett generate --precision int8`. Other tools, Hugging Face's among them, do not read them
+- files of a model in bf16 or f16 become smaller below half the limit alone, since factors are f32; in memory, where all is f32, they are
+  smaller below the limit
+- an adapter is merged into the model before it is factorised: `plackett model merge` refuses thin layers
+- embeddings, norms, pooler, heads and output matrices stay whole; GGUF files, ModernBERT and encoder–decoders are not factorised
 - `advise(d, layers, n, r, k)`: operations, parameters and attention weights of the dense, the low-rank and the Linformer model
 ";
 

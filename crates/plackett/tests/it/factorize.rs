@@ -1,4 +1,4 @@
-//! `plackett model factorize`: a copy of an encoder with thin layers, which is used like any other.
+//! `plackett model factorize`: a copy of an encoder or a decoder with thin layers, which is used like any other.
 
 use crate::common::plackett;
 use serde_json::{Value, json};
@@ -8,6 +8,9 @@ use std::path::Path;
 fn tiny(name: &str) -> String {
     format!("{}/../plackett-lm/tests/parity/{name}", env!("CARGO_MANIFEST_DIR"))
 }
+
+/// A tiny decoder of the engine's own tests: three layers of 32 with 4 heads and 2 of keys, and 48 between the feed-forward matrices.
+const DECODER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/decoder/llama");
 
 fn factorize(folder: &Path, source: &str, target: &str, flags: &[&str]) -> Value {
     let command = ["model", "factorize", source, target, "--json"];
@@ -58,6 +61,41 @@ fn a_factorised_encoder_is_smaller_and_is_used_like_any_other() {
 }
 
 #[test]
+fn a_factorised_decoder_says_its_ranks_and_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let done = factorize(folder, DECODER, "thin", &["--ratio", "0.9", "--last", "2"]);
+    // Limits 16, 10 and 19 give ranks 14, 9 and 17: for queries and outputs, keys and values, and the three others of a layer.
+    let saved = 2 * (2 * (32 * 32 - 14 * 64) + 2 * (16 * 32 - 9 * 48) + 3 * (32 * 48 - 17 * 80));
+    let number = |key: &str| done[key].as_u64().unwrap();
+    assert_eq!(number("parameters_before") - number("parameters_after"), saved);
+    assert_eq!((done["layers"].as_array().unwrap().len(), number("not_chosen")), (14, 7));
+
+    let shown = plackett(folder, &["model", "show", "./thin", "--json"]).expect(0).json();
+    let layer = json!({"name": "model.layers.1.self_attn.k_proj", "outputs": 16, "inputs": 32, "rank": 9});
+    assert!(shown["factorized"].as_array().unwrap().contains(&layer), "{shown}");
+    let text = plackett(folder, &["model", "show", "./thin"]).expect(0).stdout;
+    assert!(text.contains("14 linear layers, ranks 9 to 17"), "{text}");
+
+    let choose = ["generate", "the cat", "--model", "./thin", "--choose", "yes,no,maybe", "--json"];
+    let adapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../plackett-lm/tests/golden/adapter/llama-all");
+    let ways: [&[&str]; 3] = [&[], &["--precision", "int8"], &["--adapter", adapter]];
+    for more in ways {
+        let found = plackett(folder, &[&choose[..], more].concat()).expect(0).json();
+        let found = found["results"][0]["hypotheses"].as_array().unwrap();
+        let sum: f64 = found.iter().filter_map(|own| own["log_prob"].as_f64()).map(f64::exp).sum();
+        assert!(found.len() == 3 && (sum - 1.0).abs() < 1e-4, "{more:?}: {found:?}");
+    }
+
+    let refused = plackett(folder, &["model", "quantize", "./thin", "rounded"]).expect(2).stderr;
+    assert!(refused.contains("llama"), "{refused}");
+    let again = ["model", "factorize", "./thin", "again", "--rank", "4"];
+    assert!(plackett(folder, &again).expect(2).stderr.contains("is factorised already"));
+    let merge = ["model", "merge", "./thin", adapter, "merged"];
+    assert!(plackett(folder, &merge).expect(2).stderr.contains("is factorised"));
+}
+
+#[test]
 fn layers_can_be_chosen_and_what_stays_whole_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -87,7 +125,7 @@ fn what_cannot_be_factorised_is_refused() {
     assert!(refused(&bert, "target", &["--rank", "0"]).contains("a whole number from 1 is expected"));
     assert!(refused(&bert, "target", &["--ratio", "1"]).contains("a number above 0 and below 1 is expected"));
     assert!(refused(&bert, "target", &["--rank", "19"]).contains("no layer would become smaller"));
-    assert!(refused(&bert, "target", &["--rank", "4", "--last", "3"]).contains("an encoder with 2"));
+    assert!(refused(&bert, "target", &["--rank", "4", "--last", "3"]).contains("a model with 2"));
     assert!(refused(&bert, "target", &["--rank", "4", "--layers", "qury"]).contains("`query`"));
     refused(&bert, "target", &[]);
     refused(&bert, "target", &["--rank", "4", "--ratio", "0.5"]);

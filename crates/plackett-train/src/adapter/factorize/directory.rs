@@ -1,11 +1,11 @@
-//! A copy of an encoder's directory whose linear layers are two thin ones, which the inference engine runs as such.
+//! A copy of a model's directory whose linear layers are two thin ones, which the inference engine runs as such.
 
 use super::{Factorization, FactorizationReport, Rank, Solver, factorize_with};
 use crate::TrainError;
 use crate::adapter::Targets;
 use crate::nn::Linear;
 use crate::tape::Parameters;
-use plackett_lm::{EncoderLinears, Factors, LinearWeight, write_factors};
+use plackett_lm::{Factors, LinearWeight, ModelLinears, write_factors};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -13,12 +13,12 @@ use std::path::Path;
 /// Tokens of the pass whose operations a card tells.
 const TOKENS: usize = 128;
 
-/// Which linear layers of an encoder are factorised.
+/// Which linear layers of a model are factorised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layers {
     /// By the ends of their names.
     pub targets: Targets,
-    /// Those of so many of the encoder's last layers alone; `None` for all.
+    /// Those of so many of the model's last layers alone; `None` for all.
     pub last: Option<usize>,
 }
 
@@ -31,7 +31,7 @@ pub struct FactorizedDirectory {
     pub matrices: usize,
     /// Linear layers that were not chosen.
     pub not_chosen: usize,
-    /// Layers of the encoder.
+    /// Layers of the model.
     pub depth: usize,
     /// Numbers of a token between layers.
     pub hidden: usize,
@@ -70,7 +70,7 @@ impl FactorizedDirectory {
     }
 }
 
-/// Writes a copy of an encoder's directory (BERT, RoBERTa, XLM-R, CamemBERT) with those of its linear layers as two thin ones that are meant
+/// Writes a copy of an encoder's (BERT, RoBERTa, XLM-R, CamemBERT) or a decoder's directory with those of its linear layers as two thin ones that are meant
 /// and become smaller by it. Embeddings, norms, pooler and heads stay as they are. `progress` is told how many of how many layers are done.
 ///
 /// # Errors
@@ -88,8 +88,8 @@ pub fn factorize_directory(
         let problem = "exists; choose another name or remove it".into();
         return Err(TrainError::Form { path: target.into(), problem });
     }
-    let EncoderLinears { linears, depth, hidden, numbers, bytes } =
-        EncoderLinears::open(source).map_err(|error| TrainError::Model(error.to_string()))?;
+    let ModelLinears { linears, depth, hidden, numbers, bytes } =
+        ModelLinears::open(source).map_err(|error| TrainError::Model(error.to_string()))?;
     let first = first_layer(which.last, depth)?;
     let all = linears.len();
     let matrices: usize = linears.iter().map(|linear| linear.weight.len()).sum();
@@ -128,12 +128,12 @@ fn check_rank(rank: Rank) -> Result<(), TrainError> {
     }
 }
 
-/// The first layer of the encoder that is meant.
+/// The first layer of the model that is meant.
 fn first_layer(last: Option<usize>, depth: usize) -> Result<usize, TrainError> {
     match last {
         None => Ok(0),
         Some(last) if last == 0 || last > depth => Err(TrainError::Setting(format!(
-            "the last {last} layers are wanted of an encoder with {depth}; give a number from 1 to {depth}"
+            "the last {last} layers are wanted of a model with {depth}; give a number from 1 to {depth}"
         ))),
         Some(last) => Ok(depth - last),
     }
@@ -154,7 +154,7 @@ fn check_done(report: &FactorizationReport) -> Result<(), TrainError> {
     let why = report.layers.iter().find_map(|own| Some((&own.layer.name, own.outcome.as_ref().err()?)));
     Err(TrainError::Setting(match why {
         Some((name, why)) => format!("no layer would become smaller (`{name}`: {why}); give another rank"),
-        None => "no linear layer of the encoder is chosen; choose others".into(),
+        None => "no linear layer of the model is chosen; choose others".into(),
     }))
 }
 
@@ -220,6 +220,10 @@ mod tests {
     use super::super::{LayerShape, advise, parameters_saved};
     use super::*;
     use crate::nn::{SafetensorsSource, save};
+    use plackett_lm::decode::LogitIds;
+    use plackett_lm::decoder::{
+        AttentionPattern, DecoderModel, DecoderOptions, OutputRequest, Positions, Request,
+    };
     use plackett_lm::{EmbedOptions, EncoderModel, EncoderOptions, Precision};
     use std::path::PathBuf;
 
@@ -257,7 +261,10 @@ mod tests {
         std::fs::create_dir_all(target.join("1_Pooling")).unwrap();
         let files = ["config.json", "tokenizer.json", "tokenizer_config.json", "modules.json"];
         for file in files.into_iter().chain(["sentence_bert_config.json", "1_Pooling/config.json"]) {
-            std::fs::copy(factorized.join(file), target.join(file)).unwrap();
+            // A decoder has the first three alone.
+            if factorized.join(file).exists() {
+                std::fs::copy(factorized.join(file), target.join(file)).unwrap();
+            }
         }
         let all = SafetensorsSource::open(&factorized.join("model.safetensors")).unwrap().into_tensors();
         let find = |name: &str| all.iter().find(|(own, _, _)| own == name).unwrap();
@@ -326,6 +333,92 @@ mod tests {
         }
     }
 
+    fn decoder(family: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../plackett-lm/tests/golden/decoder").join(family)
+    }
+
+    /// Logits of every token of a text.
+    fn logits(model: &Path, precision: Precision, threads: usize) -> Vec<f32> {
+        let options = DecoderOptions { precision, threads: Some(threads), ..DecoderOptions::default() };
+        let model = DecoderModel::open(model, &options).unwrap();
+        let tokens: Vec<u32> = (0..40).map(|at| 3 + at * 7919 % 272).collect();
+        let outputs = OutputRequest {
+            logits_at: Positions::All,
+            logit_ids: LogitIds::All,
+            ..OutputRequest::default()
+        };
+        let pattern = AttentionPattern::Causal;
+        let request = Request { tokens: &tokens, cache: None, pattern, adapter: None, outputs };
+        model.forward(&[request]).unwrap().remove(0).logits.concat()
+    }
+
+    #[test]
+    fn the_full_rank_gives_the_logits_of_the_decoder() {
+        let folder = tempfile::tempdir().unwrap();
+        for family in ["llama", "qwen2"] {
+            let (base, target) = (decoder(family), folder.path().join(family));
+            let how = Factorization { beyond_limit: true, ..how(Rank::Absolute(48), Solver::Svd) };
+            let made = factorize_directory(&base, &target, &layers("all", None), &how, &|_, _| {}).unwrap();
+            // Keys and values have 16 outputs, all others 32 inputs or outputs.
+            assert!(made.done().all(|(_, rank, error)| (rank == 16 || rank == 32) && error < 1e-5));
+            assert_eq!((made.done().count(), made.depth, made.hidden), (3 * 7, 3, 32));
+            let (own, before) = (logits(&target, Precision::F32, 2), logits(&base, Precision::F32, 2));
+            assert!(worst(&own, &before) < 1e-4, "{family}: {}", worst(&own, &before));
+        }
+    }
+
+    #[test]
+    fn lower_ranks_give_the_logits_of_their_products() {
+        let folder = tempfile::tempdir().unwrap();
+        // All linear layers of the first have biases, of the second queries, keys and values.
+        let cases = [("llama", "all"), ("qwen2", "all"), ("llama", "q_proj,up_proj,down_proj")];
+        for (at, (family, targets)) in cases.into_iter().enumerate() {
+            let [thin, whole] = ["thin", "whole"].map(|name| folder.path().join(format!("{name}{at}")));
+            let how = how(Rank::Absolute(7), Solver::Svd);
+            let which = layers(targets, None);
+            let made = factorize_directory(&decoder(family), &thin, &which, &how, &|_, _| {}).unwrap();
+            assert!(made.done().all(|(_, rank, error)| rank == 7 && error > 0.01));
+            multiplied(&thin, &whole);
+            let own = logits(&thin, Precision::F32, 2);
+            let product = logits(&whole, Precision::F32, 2);
+            assert!(worst(&own, &product) < 1e-4, "{at}: {}", worst(&own, &product));
+            assert!(worst(&own, &logits(&decoder(family), Precision::F32, 2)) > 1e-3, "{at}");
+            assert_eq!(own, logits(&thin, Precision::F32, 1), "{at}");
+            // Both factors are rounded, so that nothing but the direction of logits is kept.
+            let rounded = logits(&thin, Precision::Int8, 2);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+            let cosine = dot(&rounded, &own) / (dot(&rounded, &rounded) * dot(&own, &own)).sqrt();
+            assert!(cosine > 0.9, "{at}: {cosine}");
+        }
+    }
+
+    #[test]
+    fn factors_of_different_ranks_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("thin");
+        let (which, how) = (layers("q_proj", Some(1)), how(Rank::Absolute(7), Solver::Svd));
+        factorize_directory(&decoder("llama"), &target, &which, &how, &|_, _| {}).unwrap();
+        let file = target.join("model.safetensors");
+        let all = SafetensorsSource::open(&file).unwrap().into_tensors();
+        let mut changed = Parameters::default();
+        let foreign = "model.layers.2.self_attn.q_proj.led_unit.1.weight";
+        for (name, shape, mut values) in all {
+            let (rows, mut columns) = match shape[..] {
+                [rows, columns] => (rows, columns),
+                _ => (1, values.len()),
+            };
+            if name == foreign {
+                columns = 6;
+                values.truncate(rows * columns);
+            }
+            changed.add(name, (rows, columns), values);
+        }
+        save(&file, &changed, |name| Some(name.to_string())).unwrap();
+        let refused = DecoderModel::open(&target, &DecoderOptions::default()).err().unwrap().to_string();
+        assert!(refused.contains(foreign) && refused.contains("[32, 6]"), "{refused}");
+        assert!(refused.contains("[32, 7]"), "{refused}");
+    }
+
     #[test]
     fn numbers_are_those_of_the_formula_and_stand_on_the_card() {
         let folder = tempfile::tempdir().unwrap();
@@ -384,7 +477,7 @@ mod tests {
         let above = said(&all, &svd(Rank::Absolute(19)));
         assert!(above.contains("no layer would become smaller") && above.contains("from rank 16"), "{above}");
         assert!(said(&layers("qury", None), &svd(Rank::Absolute(4))).contains("did you mean `query`?"));
-        assert!(said(&layers("all", Some(3)), &svd(Rank::Absolute(4))).contains("an encoder with 2"));
+        assert!(said(&layers("all", Some(3)), &svd(Rank::Absolute(4))).contains("a model with 2"));
         assert!(!target.exists());
 
         let rounded = folder.path().join("rounded");

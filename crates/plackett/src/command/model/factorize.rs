@@ -1,4 +1,4 @@
-//! `plackett model factorize`: a copy of an encoder whose linear layers are two thin ones.
+//! `plackett model factorize`: a copy of an encoder or a decoder whose linear layers are two thin ones.
 
 use crate::command::number::{real, whole};
 use crate::command::{Outcome, Output};
@@ -21,11 +21,14 @@ const TOKENS: usize = 128;
                         plackett model factorize all-MiniLM-L6-v2 ./thin --ratio 0.5\n  \
                         plackett model factorize ./my-encoder ./thin --rank 96 --last 3\n  \
                         plackett model factorize ./my-encoder ./thin --ratio 0.7 --layers query,key\n  \
+                        plackett model factorize HuggingFaceTB/SmolLM2-135M-Instruct ./thin --ratio 0.45 --last 10\n  \
                         plackett model show ./thin\n\n\
                         A layer of o outputs and i inputs becomes smaller below rank oi / (o + i), of which --ratio is a\n\
                         share; others stay whole, and the README.md of the new directory says which, with the error of\n\
-                        each weight. The new directory is used like any other: it can be trained further, and quantised.\n\
-                        The model is a BERT, RoBERTa, XLM-R or CamemBERT that is not quantised.")]
+                        each weight. The new directory is used like any other: it can be trained further, and that of\n\
+                        an encoder quantised. The model is a BERT, RoBERTa, XLM-R or CamemBERT, or a decoder in\n\
+                        safetensors, that is not quantised. Thin layers are stored as f32: files of a model in bf16\n\
+                        become smaller below half that rank alone.")]
 pub(super) struct Arguments {
     /// Directory, name or id of the model
     pub(super) source: String,
@@ -49,7 +52,7 @@ pub(super) struct Arguments {
     /// Ends of the names of the layers that are meant, without those behind a `!`, or all
     #[arg(long, value_name = "ENDS", default_value = "all", value_parser = NonEmptyStringValueParser::new())]
     layers: String,
-    /// Only linear layers of so many of the encoder's last layers
+    /// Only linear layers of so many of the model's last layers
     #[arg(long, value_name = "COUNT", value_parser = whole::<usize>(1..))]
     last: Option<usize>,
     /// Seed of what is drawn

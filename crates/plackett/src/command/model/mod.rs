@@ -61,7 +61,7 @@ enum Action {
         /// New directory
         target: PathBuf,
     },
-    /// Write a copy of an encoder whose linear layers are two thin ones (Greenformers)
+    /// Write a copy of an encoder or a decoder whose linear layers are two thin ones (Greenformers)
     Factorize(factorize::Arguments),
     /// Write a copy of a model with an adapter added to its matrices
     Merge {

@@ -148,6 +148,7 @@ fn of_decoder(model: &DecoderModel) -> Vec<Fact> {
         fact("vocabulary", info.vocabulary, "vocabulary", format!("{} tokens", info.vocabulary)),
         fact("max_tokens", info.positions, "longest text", format!("{} tokens", info.positions)),
     ];
+    facts.extend(of_factors(model.factorized()));
     facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
     facts
 }
@@ -187,9 +188,10 @@ fn of_texts(opened: &LocalModel) -> Vec<Fact> {
         fact("dim", info.dim, "dimension", info.dim.to_string()),
         fact("max_tokens", info.max_tokens, "longest text", format!("{} tokens", info.max_tokens)),
     ];
-    if let LocalModel::Encoder(encoder) = opened {
-        facts.extend(of_factors(encoder.factorized()));
-    }
+    facts.extend(of_factors(match opened {
+        LocalModel::Encoder(encoder) => encoder.factorized(),
+        LocalModel::Decoder(decoder) => decoder.model().factorized(),
+    }));
     facts.extend(machine(info.precision, info.weight_bytes, info.isa.name(), info.threads));
     facts
 }

@@ -1,7 +1,9 @@
-//! Writes a copy of an encoder whose linear layers are two factors; what the factors are, is found elsewhere.
+//! Writes a copy of an encoder or a decoder whose linear layers are two factors; what the factors are, is found elsewhere.
 
+use crate::decoder::{DecoderModel, DecoderOptions};
 use crate::encoder::model::{EncoderModel, EncoderOptions};
 use crate::error::LmError;
+use crate::family::decoder_families::{PREFIXES, SUPPORTED_DECODERS};
 use crate::family::encoder_families::FACTORIZABLE;
 use crate::files::config::JsonFile;
 use crate::files::factors::LED_UNIT;
@@ -18,7 +20,7 @@ use std::path::Path;
 pub struct LinearWeight {
     /// Its name, without that of a tensor.
     pub name: String,
-    /// The layer of the encoder that it belongs to, from 0.
+    /// The layer of the model that it belongs to, from 0.
     pub layer: usize,
     /// Numbers out.
     pub outputs: usize,
@@ -30,12 +32,12 @@ pub struct LinearWeight {
     pub bias: Option<Vec<f32>>,
 }
 
-/// The linear layers of attention and feed-forward networks of an encoder, and what it has besides.
+/// The linear layers of attention and feed-forward networks of an encoder or a decoder, and what it has besides.
 #[derive(Clone, Debug)]
-pub struct EncoderLinears {
-    /// The linear layers, in the order of the encoder's layers.
+pub struct ModelLinears {
+    /// The linear layers, in the order of the model's layers.
     pub linears: Vec<LinearWeight>,
-    /// Layers of the encoder.
+    /// Layers of the model.
     pub depth: usize,
     /// Numbers of a token between layers.
     pub hidden: usize,
@@ -45,12 +47,12 @@ pub struct EncoderLinears {
     pub bytes: usize,
 }
 
-impl EncoderLinears {
+impl ModelLinears {
     /// Reads those of a directory.
     ///
     /// # Errors
     /// It is no directory, of a family that is not read with factors, quantised, factorised already, or does not open.
-    pub fn open(source: &Path) -> Result<EncoderLinears, LmError> {
+    pub fn open(source: &Path) -> Result<ModelLinears, LmError> {
         let refused = |problem: &str| LmError::Argument(format!("{}: {problem}", source.display()));
         if !source.is_dir() {
             return Err(refused(
@@ -58,8 +60,10 @@ impl EncoderLinears {
             ));
         }
         let config = JsonFile::open(source, "config.json")?;
-        if !FACTORIZABLE.contains(&config.text("model_type").unwrap_or_default()) {
-            return Err(config.unknown_architecture(FACTORIZABLE));
+        let kind = config.text("model_type").unwrap_or_default();
+        let is_decoder = SUPPORTED_DECODERS.contains(&kind);
+        if !is_decoder && !FACTORIZABLE.contains(&kind) {
+            return Err(config.unknown_architecture(&[FACTORIZABLE, SUPPORTED_DECODERS].concat()));
         }
         let weights = WeightSet::open(source)?;
         if weights.metadata(FORMAT_KEY).is_some() {
@@ -71,16 +75,31 @@ impl EncoderLinears {
         if !weights.factorized().is_empty() {
             return Err(refused("is factorised already; give the model that it was made of"));
         }
-        let options = EncoderOptions { threads: Some(1), ..EncoderOptions::default() };
-        let info = EncoderModel::open(source, &options)?.info().clone();
-        Ok(EncoderLinears {
-            linears: linears(&weights)?,
-            depth: info.layers,
-            hidden: info.hidden,
+        let (depth, hidden) = sizes(source, is_decoder)?;
+        let stem = match is_decoder {
+            true => format!("{}layers.", weights.prefix(PREFIXES, "embed_tokens.weight")?),
+            false => "encoder.layer.".to_string(),
+        };
+        Ok(ModelLinears {
+            linears: linears(&weights, &stem)?,
+            depth,
+            hidden,
             numbers: count(&weights)?,
             bytes: weights.bytes(),
         })
     }
+}
+
+/// Layers of a model that opens, and numbers of a token between them.
+fn sizes(source: &Path, is_decoder: bool) -> Result<(usize, usize), LmError> {
+    if is_decoder {
+        let options = DecoderOptions { threads: Some(1), ..DecoderOptions::default() };
+        let model = DecoderModel::open(source, &options)?;
+        return Ok((model.info().layers, model.info().hidden));
+    }
+    let options = EncoderOptions { threads: Some(1), ..EncoderOptions::default() };
+    let model = EncoderModel::open(source, &options)?;
+    Ok((model.info().layers, model.info().hidden))
 }
 
 fn count(weights: &WeightSet) -> Result<usize, LmError> {
@@ -94,10 +113,10 @@ fn count(weights: &WeightSet) -> Result<usize, LmError> {
     Ok(numbers)
 }
 
-fn linears(weights: &WeightSet) -> Result<Vec<LinearWeight>, LmError> {
+fn linears(weights: &WeightSet, stem: &str) -> Result<Vec<LinearWeight>, LmError> {
     let mut linears = Vec::new();
     for tensor_name in weights.names() {
-        let Some((name, layer)) = linear_of(tensor_name) else { continue };
+        let Some((name, layer)) = linear_of(tensor_name, stem) else { continue };
         let tensor = weights.tensor(tensor_name)?;
         // Norms have one dimension.
         let &[outputs, inputs] = tensor.shape() else { continue };
@@ -110,11 +129,11 @@ fn linears(weights: &WeightSet) -> Result<Vec<LinearWeight>, LmError> {
     Ok(linears)
 }
 
-/// The layer that a weight may be of, and its place in the encoder: of `bert.encoder.layer.3.output.dense.weight` the name before the last
-/// dot, and 3.
-fn linear_of(tensor: &str) -> Option<(&str, usize)> {
+/// The layer that a weight may be of, and its place in the model, behind `stem`: of `bert.encoder.layer.3.output.dense.weight` the name
+/// before the last dot, and 3.
+fn linear_of<'t>(tensor: &'t str, stem: &str) -> Option<(&'t str, usize)> {
     let name = tensor.strip_suffix(".weight")?;
-    let (_, rest) = name.split_once("encoder.layer.")?;
+    let (_, rest) = name.split_once(stem)?;
     let layer = rest.split('.').next()?.parse().ok()?;
     Some((name, layer))
 }
@@ -164,7 +183,7 @@ impl Factors {
     }
 }
 
-/// Writes a copy of an encoder in which layers, by their names, are stored as factors (f32); all other tensors stay as they are. `card` is
+/// Writes a copy of a model in which layers, by their names, are stored as factors (f32); all other tensors stay as they are. `card` is
 /// what its README.md says. Gives the bytes of the weights' file.
 ///
 /// The target is made beside its place and renamed, so that a directory of this name is always whole.
