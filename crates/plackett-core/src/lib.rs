@@ -27,6 +27,7 @@ pub mod tsp;
 pub mod windows;
 
 mod cosine;
+mod counted;
 mod document;
 mod ids;
 mod pieces;
@@ -37,6 +38,7 @@ mod request;
 mod run;
 
 pub use cosine::cosine;
+pub use counted::counted;
 pub use document::{Document, Metadata, Query, field_named, names_field};
 pub use ids::{IdList, IdListFull};
 pub use pieces::Pieces;

@@ -1,6 +1,7 @@
 //! Pairs of a text and titles, drawn from pages.
 
 use super::Page;
+use plackett_core::counted;
 use plackett_train::random::Stream;
 use plackett_train::trainer::words_of;
 use std::collections::HashMap;
@@ -104,17 +105,38 @@ impl PretrainingPairs {
 
     /// What was left out, in sentences.
     pub fn remarks(&self) -> Vec<String> {
-        let said = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let said = |count: usize, one: &str, many: &str| (count > 0).then(|| counted(count, one, many));
         [
             said(
                 self.short_pages,
+                "page has a title or a text that is too short; nothing is learned from it",
                 "pages have a title or a text that is too short; nothing is learned from them",
             ),
-            said(self.short_paragraphs, "paragraphs are too short and are left out"),
-            said(self.dangling, "links lead to a title that no page has and are left out"),
-            said(self.own_links, "links lead to the page that they stand on and are left out"),
-            said(self.cut_texts, "texts are longer than what is read; the rest of them teaches nothing"),
-            said(self.short_targets, "targets have fewer linked titles than were drawn, for want of links"),
+            said(
+                self.short_paragraphs,
+                "paragraph is too short and is left out",
+                "paragraphs are too short and are left out",
+            ),
+            said(
+                self.dangling,
+                "link leads to a title that no page has and is left out",
+                "links lead to a title that no page has and are left out",
+            ),
+            said(
+                self.own_links,
+                "link leads to the page that it stands on and is left out",
+                "links lead to the page that they stand on and are left out",
+            ),
+            said(
+                self.cut_texts,
+                "text is longer than what is read; the rest of it teaches nothing",
+                "texts are longer than what is read; the rest of them teaches nothing",
+            ),
+            said(
+                self.short_targets,
+                "target has fewer linked titles than were drawn, for want of links",
+                "targets have fewer linked titles than were drawn, for want of links",
+            ),
         ]
         .into_iter()
         .flatten()

@@ -7,6 +7,7 @@ use crate::scheme::Encoding;
 use crate::tokens::TokenTable;
 use crate::{IdsError, Item};
 use indexmap::{IndexMap, map::Entry};
+use plackett_core::counted;
 use plackett_core::formats::{FormatError, Lines, atomic, json_problem, read_text};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use std::collections::HashMap;
@@ -161,8 +162,10 @@ impl Catalogue {
         }
         let mut catalogue = Catalogue::of_known((path, "table"), table, items)?;
         catalogue.remarks.extend((others > 0).then(|| {
-            format!(
-                "{others} titles of the table are others than the items have; those of the items are kept"
+            counted(
+                others,
+                "title of the table is another than the item has; that of the item is kept",
+                "titles of the table are others than the items have; those of the items are kept",
             )
         }));
         Ok(catalogue)
@@ -221,7 +224,7 @@ mod tests {
         let part = Catalogue::read_table(&path, &items).unwrap();
         assert_eq!((part.text(0).as_str(), part.items()[1].title.as_str()), ("a b", "title 0"));
         assert!(part.remarks()[0].contains("the table lacks 1 of 3 items"), "{:?}", part.remarks());
-        assert!(part.remarks()[1].starts_with("1 titles of the table"), "{:?}", part.remarks());
+        assert!(part.remarks()[1].starts_with("1 title of the table"), "{:?}", part.remarks());
         for (text, expected) in [
             ("only\n", "line 1"),
             ("0\ta\n1\tb\n0\tc\n", "`0`"),

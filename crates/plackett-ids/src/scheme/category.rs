@@ -2,6 +2,7 @@
 
 use super::{Encoding, LAST, Reads, SchemeSpec, Source};
 use crate::tokens::{TokenTable, leaf_token};
+use plackett_core::counted;
 use plackett_core::declaration::OptionValues;
 use std::collections::HashMap;
 
@@ -87,8 +88,13 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
         codes.push(path);
     }
     let mut remarks = Vec::new();
-    remarks
-        .extend((without > 0).then(|| format!("{without} items have no category; they have a number alone")));
+    remarks.extend((without > 0).then(|| {
+        counted(
+            without,
+            "item has no category; it has a number alone",
+            "items have no category; they have a number alone",
+        )
+    }));
     remarks.extend(found.remarks());
     Encoding { tokens: table.into_tokens(), codes, codebooks: Vec::new(), remarks }
 }

@@ -3,6 +3,7 @@
 use super::{Encoding, LAST, SchemeSpec, Source};
 use crate::scheme::Reads;
 use crate::tokens::{TokenTable, leaf_token};
+use plackett_core::counted;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -155,5 +156,6 @@ fn sequential(options: &OptionValues, source: &Source<'_>) -> Encoding {
 
 /// Says how many items no training history has.
 pub(super) fn unseen_remark(unseen: usize, what: &str) -> Option<String> {
-    (unseen > 0).then(|| format!("{unseen} items are in no training history; {what}"))
+    let items = counted(unseen, "item is", "items are");
+    (unseen > 0).then(|| format!("{items} in no training history; {what}"))
 }

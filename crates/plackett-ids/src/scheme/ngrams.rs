@@ -3,6 +3,7 @@
 use super::text::{of_words, words_of};
 use super::{DUPLICATES, Encoding, Reads, SchemeSpec, Source};
 use indexmap::IndexSet;
+use plackett_core::counted;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use std::collections::HashMap;
 
@@ -48,7 +49,12 @@ fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
     });
     let mut encoding = of_words(words, options);
     encoding.remarks.extend((without > 0).then(|| {
-        format!("{without} items have no run of up to {most} words of their own; they have their first words")
+        let run = format!("run of up to {}", counted(most, "word", "words"));
+        counted(
+            without,
+            &format!("item has no {run} of its own; it has its first words"),
+            &format!("items have no {run} of their own; they have their first words"),
+        )
     }));
     encoding
 }

@@ -3,6 +3,7 @@
 use super::{DUPLICATES, Encoding, Reads, SchemeSpec, Source};
 use crate::Item;
 use crate::tokens::{TokenTable, number_duplicates};
+use plackett_core::counted;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use std::collections::{HashMap, HashSet};
 
@@ -108,10 +109,17 @@ pub(super) fn of_words(all: impl Iterator<Item = Vec<String>>, options: &OptionV
         codes.push([open].into_iter().chain(words.collect::<Vec<_>>()).chain([close]).collect());
     }
     let mut remarks = Vec::new();
-    remarks.extend((empty > 0).then(|| format!("{empty} items have no words; their brackets are empty")));
-    remarks.extend(
-        (cut > 0).then(|| format!("{cut} items have more than {most} words; the others were cut off")),
-    );
+    remarks.extend((empty > 0).then(|| {
+        counted(
+            empty,
+            "item has no words; its brackets are empty",
+            "items have no words; their brackets are empty",
+        )
+    }));
+    remarks.extend((cut > 0).then(|| {
+        let items = counted(cut, "item has", "items have");
+        format!("{items} more than {}; the others were cut off", counted(most, "word", "words"))
+    }));
     if options.choice("duplicates") == "number" {
         let shared = number_duplicates(&mut codes, &mut table);
         remarks.extend(

@@ -3,6 +3,7 @@
 use super::text::{of_words, words_of};
 use super::{DUPLICATES, Encoding, Reads, SchemeSpec, Source};
 use crate::Item;
+use plackett_core::counted;
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 
 /// The declaration.
@@ -34,9 +35,13 @@ const ENDINGS: [&str; 7] = ["html", "htm", "shtml", "php", "asp", "aspx", "jsp"]
 fn encode(options: &OptionValues, source: &Source<'_>) -> Encoding {
     let mut encoding = of_words(source.items.iter().map(words), options);
     let without = source.items.iter().filter(|item| item.url.trim().is_empty()).count();
-    encoding.remarks.extend(
-        (without > 0).then(|| format!("{without} items have no URL; they have the words of their title")),
-    );
+    encoding.remarks.extend((without > 0).then(|| {
+        counted(
+            without,
+            "item has no URL; it has the words of its title",
+            "items have no URL; they have the words of their title",
+        )
+    }));
     encoding
 }
 
@@ -142,7 +147,7 @@ mod tests {
             "[ x org http save web org ]",
         ];
         assert_eq!(texts, expected);
-        assert_eq!(catalogue.remarks(), ["1 items have no URL; they have the words of their title"]);
+        assert_eq!(catalogue.remarks(), ["1 item has no URL; it has the words of its title"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn check_one(shape: &DecoderShape, request: &Request, layers: &Range<usize>) -> 
         }
     }
     if let Some(layer) = outputs.hidden_after.iter().find(|layer| **layer > layers.end) {
-        return Err(format!("hidden states after layer {layer} are wanted, {} layers are run", layers.end));
+        return Err(format!("hidden states after layer {layer} are wanted, {}", run_layers(layers.end)));
     }
     check_cache(shape, request, layers)?;
     check_attention(request, layers.end)
@@ -108,6 +108,14 @@ fn check_positions(shape: &DecoderShape, request: &Request, first: usize) -> Res
     Ok(())
 }
 
+/// How many layers are run, as a part of a sentence.
+fn run_layers(count: usize) -> String {
+    match count {
+        1 => "1 layer is run".into(),
+        _ => format!("{count} layers are run"),
+    }
+}
+
 fn check_attention(request: &Request, layers: usize) -> Result<(), String> {
     let Some(wanted) = &request.outputs.attention else { return Ok(()) };
     let tokens = request.tokens.len();
@@ -116,7 +124,7 @@ fn check_attention(request: &Request, layers: usize) -> Result<(), String> {
         return Err("attention of no token is wanted; name one, or want none".into());
     }
     if let Some(layer) = wanted.layers.iter().find(|layer| **layer >= layers) {
-        return Err(format!("attention of layer {layer} is wanted, {layers} layers are run"));
+        return Err(format!("attention of layer {layer} is wanted, {}", run_layers(layers)));
     }
     if let Some(query) = wanted.queries.iter().find(|query| **query >= tokens) {
         return Err(format!("attention of token {query} is wanted, there are {tokens} new tokens"));

@@ -4,7 +4,7 @@ use super::number::whole;
 use super::{Global, Output};
 use clap::Args;
 use plackett_core::formats::{BeirFolder, FormatError, Lines, Remarks, read_topics_with, trec};
-use plackett_core::{Qrels, Query, Run};
+use plackett_core::{Qrels, Query, Run, counted};
 use plackett_lm::store::Store;
 use plackett_rank::{Chunks, LongText, Settings};
 use plackett_search::{ANALYZER_VERSION, Index, SearchError};
@@ -146,7 +146,7 @@ pub fn many(count: usize, one: &str) -> String {
 
 /// So many queries, in words: `1 query`.
 pub fn many_queries(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "query" } else { "queries" })
+    counted(count, "query", "queries")
 }
 
 /// How many there are, with the first of them: ``2 ids (`a`, `b`)``.

@@ -1212,7 +1212,7 @@ const ROWS: &[Row] = &[
     (
         "docids of documents without words",
         "ids learn wordless.index -o new41",
-        &["1 documents have no words", "no text to learn from", "no labelled queries"],
+        &["1 document has no words", "no text to learn from", "no labelled queries"],
     ),
     (
         "weights of kinds of texts that are none",

@@ -305,7 +305,7 @@ fn one_document_and_documents_without_words_are_learned() {
     let two = learned(
         "{\"id\": \"tea\", \"text\": \"Green tea is made of leaves.\"}\n{\"id\": \"signs\", \"text\": \"?!\"}\n",
     );
-    assert!(two.stderr.contains("1 documents have no words"), "{}", two.stderr);
+    assert!(two.stderr.contains("1 document has no words"), "{}", two.stderr);
     assert_eq!(two.json()["documents"], 2);
     // It has a docid, and can be written.
     let answer = found();
@@ -568,7 +568,7 @@ fn paths_of_a_file_are_learned_and_become_reasons() {
     let done = learn(&given).expect(0);
     // Drinks >> Hot, Things >> Old (of two), Sky, Food, Things >> Baked, Animals.
     assert_eq!(done.json()["paths"], 6);
-    for remark in ["1 lines are of documents that the index does not have", "2 paths were cut to 2"] {
+    for remark in ["1 line is of a document that the index does not have", "2 paths were cut to 2"] {
         assert!(done.stderr.contains(remark), "{}", done.stderr);
     }
     let asked = "green tea is made of leaves that are not";

@@ -159,5 +159,5 @@ fn a_short_cache_is_refused_by_more_layers() {
     // What lies behind the last layer that is run cannot be asked for.
     let beyond = OutputRequest { hidden: Positions::Last, hidden_after: &[2], ..OutputRequest::default() };
     let message = model.forward_until(&[request(&ids, None, beyond)], 1).expect_err("layer 2").to_string();
-    assert!(message.contains("layer 2") && message.contains("1 layers are run"), "{message}");
+    assert!(message.contains("layer 2") && message.contains("1 layer is run"), "{message}");
 }

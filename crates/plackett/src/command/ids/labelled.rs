@@ -3,6 +3,7 @@
 use crate::command::open::{read_qrels, read_queries};
 use crate::command::{Global, Output};
 use anyhow::bail;
+use plackett_core::counted;
 use plackett_genir::representation::{PairSource, TextPair};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -37,9 +38,8 @@ pub(super) fn answered(
         }
     }
     if unknown > 0 {
-        output.warn(&format!(
-            "{qrels_flag}: {unknown} judgments are of documents that the index does not have"
-        ));
+        let judgments = counted(unknown, "judgment is of a document", "judgments are of documents");
+        output.warn(&format!("{qrels_flag}: {judgments} that the index does not have"));
     }
     let unanswered = there - answered.len();
     if unanswered > 0 {

@@ -9,7 +9,7 @@ use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::{anyhow, bail};
 use clap::Args;
-use plackett_core::Document;
+use plackett_core::{Document, counted};
 use plackett_genir::category_paths::{DocumentPaths, PathExamples};
 use plackett_genir::learning::{LearnedRetriever, LearningData, RetrieverTraining, catalogue_of};
 use plackett_genir::representation::{SourceWeights, TextPair};
@@ -195,8 +195,10 @@ fn warn_of_wordless(documents: &[Document], output: &Output) {
     let wordless =
         documents.iter().filter(|document| words_of(&document.model_text()).next().is_none()).count();
     if wordless > 0 {
-        output.warn(&format!(
-            "{wordless} documents have no words; only labelled queries can teach their docids"
+        output.warn(&counted(
+            wordless,
+            "document has no words; only labelled queries can teach its docid",
+            "documents have no words; only labelled queries can teach their docids",
         ));
     }
 }
@@ -316,10 +318,13 @@ fn document_paths(
     }
     let (unknown, cut) = (found.unknown, found.hierarchy.cut());
     if unknown > 0 {
-        output.warn(&format!("--paths: {unknown} lines are of documents that the index does not have"));
+        let lines = counted(unknown, "line is of a document", "lines are of documents");
+        output.warn(&format!("--paths: {lines} that the index does not have"));
     }
     if cut > 0 {
-        output.warn(&format!("--paths: {cut} paths were cut to {depth} categories"));
+        let (paths, depth) =
+            (counted(cut, "path was", "paths were"), counted(depth, "category", "categories"));
+        output.warn(&format!("--paths: {paths} cut to {depth}"));
     }
     Ok(Some(found))
 }
