@@ -59,6 +59,28 @@ fn kinds_of_texts_are_trained_on_as_often_as_they_weigh() {
 }
 
 #[test]
+fn lists_are_learned_where_a_query_has_several_answers() {
+    let catalogue = catalogue_of(&parse("atomic").unwrap(), &documents(), None, 1).unwrap();
+    let answers = |documents: &[usize]| {
+        let pair = |document: &usize| TextPair { text: "animals".into(), document: *document };
+        PairSource::new(documents.iter().map(pair).collect())
+    };
+    let lists = RetrieverTraining { titles: Some(2), labelled: true, ..tiny() };
+    assert!(lists.check_titles(&answers(&[0, 2]), &catalogue).is_ok());
+    assert!(tiny().check_titles(&answers(&[0]), &catalogue).is_ok(), "no lists are asked for");
+    // One answer, the same twice, and answers that are not learned from.
+    let unlabelled = RetrieverTraining { labelled: false, ..lists.clone() };
+    for (training, documents) in [(&lists, &[0][..]), (&lists, &[1, 1][..]), (&unlabelled, &[0, 2][..])] {
+        let error = training.check_titles(&answers(documents), &catalogue).unwrap_err().to_string();
+        assert!(error.starts_with("titles: no labelled query has several answers"), "{error}");
+    }
+    let decoder = "prefix-aware".parse().unwrap();
+    let aware = RetrieverTraining { decoder, ..lists };
+    let error = aware.check_titles(&answers(&[0, 2]), &catalogue).unwrap_err().to_string();
+    assert!(error.contains("with the decoder `plain` alone"), "{error}");
+}
+
+#[test]
 fn the_url_of_a_document_is_its_field() {
     let mut document = Document::new("a", "a text");
     document.metadata.insert("url".into(), "http://a.org/green/tea".into());
