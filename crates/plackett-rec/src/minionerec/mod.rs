@@ -169,7 +169,7 @@ mod tests {
 
     /// The names and bits of all weights.
     fn bits(parameters: &Parameters) -> Vec<(String, Vec<u32>)> {
-        let of = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect();
+        let of = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
         parameters.iter().map(|(_, own)| (own.name.clone(), of(&own.value))).collect()
     }
 

@@ -1,4 +1,4 @@
-//! Rewards of a model among its own beams for the next item (ReRe, arXiv 2510.12211, 2025, sections 3 and 4; MiniOneRec, arXiv 2510.24431, 2025): what the
+//! Rewards of a model among its own beams for the next item (ReRe, arXiv 2510.12211, 2025; MiniOneRec, arXiv 2510.24431, 2025): what the
 //! policies of `plackett_train::rl` are, for a model that writes in this crate. Rewards, advantages and the loss of GRPO are those of that room.
 
 use super::decode::{Generated, SessionSearch};
