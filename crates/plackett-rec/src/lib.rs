@@ -7,7 +7,7 @@
 //! [`sequential`] are models on the trainer's tape that read a history in its order; [`hstu`] is one of them, with an
 //! inference path of its own: keys and values of a history are kept, and many candidates are scored in one pass. [`setrec`] reads
 //! items as sets of vectors, and [`synergen`] searches and recommends, retrieves and ranks with one model;
-//! [`onerec`] writes whole sessions, [`tiger`] and [`p5`] the next item, all in the inference engine.
+//! [`onerec`] writes whole sessions, [`tiger`], [`p5`] and [`minionerec`] the next item, all in the inference engine.
 #![forbid(unsafe_code)]
 
 mod cached_attention;
@@ -19,6 +19,7 @@ pub mod floors;
 mod head_tasks;
 pub mod hstu;
 pub mod interactions;
+pub mod minionerec;
 mod model_folder;
 pub mod onerec;
 pub mod p5;

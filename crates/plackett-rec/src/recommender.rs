@@ -1,7 +1,7 @@
 //! What can be fitted to interactions and asked for the next item: the registry.
 
 use crate::floors::{bpr, ease, ials, item_knn, popularity};
-use crate::{Codebook, Event, RecError, hstu, onerec, p5, sequential, setrec, synergen, tiger};
+use crate::{Codebook, Event, RecError, hstu, minionerec, onerec, p5, sequential, setrec, synergen, tiger};
 use plackett_core::declaration::{self, Expression, OptionSpec, OptionValues, suggestion};
 use plackett_train::trainer::{Checkpointing, Settings, StepRecord, Task, train};
 use plackett_train::{Compute, Parameters};
@@ -20,6 +20,7 @@ pub static RECOMMENDERS: &[&RecommenderSpec] = &[
     &hstu::SPEC,
     &tiger::SPEC,
     &p5::SPEC,
+    &minionerec::SPEC,
     &onerec::SPEC,
     &setrec::SPEC,
     &synergen::SPEC,

@@ -9,7 +9,7 @@ const ROUNDS: usize = 25;
 
 /// The codes of each row of numbers, `levels` of them. Where rows share all of them, every row has one code more, so that no two are the same: the
 /// authors say nothing of it, and an item that could never be written would never be recommended.
-pub(super) fn balanced_ids(
+pub(crate) fn balanced_ids(
     vectors: &[f32],
     width: usize,
     (levels, codes): (usize, usize),

@@ -112,6 +112,7 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
             codes: options.count("codes"),
         },
         length,
+        rewarded: None,
         within: options.get_integer("within").unwrap_or_default(),
         beams: options.count("beams"),
         balance,

@@ -1,10 +1,11 @@
-//! A model that writes items as a recommender: what `onerec`, `tiger` and `p5` have in common. Ids are made of what users did, since
+//! A model that writes items as a recommender: what `onerec`, `tiger`, `p5` and `minionerec` have in common. Ids are made of what users did, since
 //! a file of interactions has no texts; behind every event of everybody the model learns to write what came next.
 
 use super::decode::{Generated, SessionSearch};
 use super::inference::OneRecInference;
 use super::item_tokens::ItemTokens;
 use super::model::{OneRec, OneRecConfig};
+use super::rewarded::RewardPlan;
 use super::session_task::SessionTask;
 use super::sessions::Session;
 use crate::evaluation::check_items;
@@ -66,6 +67,8 @@ pub(crate) struct SessionPlan {
     pub balance: f32,
     /// How it is trained; the seed is that of the fit.
     pub settings: Settings,
+    /// How it is rewarded for its own beams after that, where it is; of models that write next items.
+    pub rewarded: Option<RewardPlan>,
 }
 
 impl SessionPlan {
@@ -183,6 +186,9 @@ impl SessionRecommender {
         let settings = Settings { batch, seed, ..plan.settings.clone() };
         let task = SessionTask::new(&model, &tokens, &sessions).balanced(plan.balance);
         fitting.train(&task, &mut parameters, settings)?;
+        if let Some(rewarded) = &plan.rewarded {
+            rewarded.learn((&model, &tokens), &sessions, &mut parameters, data, fitting)?;
+        }
         let expert_loads = match plan.config.experts {
             0 => Vec::new(),
             _ => count_ways((&model, &tokens), &sessions, &parameters, &fitting.compute)?,
@@ -359,6 +365,7 @@ mod tests {
             config,
             ids: ItemIds::Vectors { make: |_, _, _, _| Vec::new(), levels: 1, codes: 4 },
             length,
+            rewarded: None,
             within,
             beams: 2,
             balance: 0.0,

@@ -93,6 +93,7 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
         },
         ids: ItemIds::Scheme(scheme_of(options)?),
         length: 1,
+        rewarded: None,
         within: 0,
         beams: options.count("beams"),
         balance: 0.0,

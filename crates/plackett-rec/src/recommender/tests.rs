@@ -57,6 +57,9 @@ fn every_recommender_learns_the_circles_and_comes_back_from_its_matrices() {
             "p5" => {
                 "(epochs=60, batch=16, width=16, blocks=1, heads=2, clusters=2, most=4, max-history=8, dropout=0, rate=0.01)"
             }
+            "minionerec" => {
+                "(epochs=60, batch=16, width=16, blocks=1, heads=2, levels=1, codes=4, max-history=8, dropout=0, rate=0.01, rewarded-steps=5, group=4)"
+            }
             "onerec" => {
                 "(steps=300, batch=16, width=16, blocks=1, heads=2, inner=16, experts=4, levels=1, codes=8, session=2, dropout=0, rate=0.01)"
             }
@@ -104,7 +107,7 @@ fn events_without_a_next_one_are_no_sequences() {
     let event = |item: u32| [Event { item, rating: 1.0, time: 0 }];
     let (one, other) = (event(0), event(1));
     let data = FitData { catalogue: 2, sequences: &[&one[..], &other[..]], texts: &[] };
-    for name in ["sasrec", "gru4rec", "hstu", "tiger", "p5", "onerec", "setrec", "synergen"] {
+    for name in ["sasrec", "gru4rec", "hstu", "tiger", "p5", "minionerec", "onerec", "setrec", "synergen"] {
         let mut fitting = Fitting { compute: Compute::new(1), seed: 1, kept: None, progress: &mut |_| {} };
         let error = parse(name).unwrap().fit(&data, &mut fitting).err().unwrap().to_string();
         assert!(
@@ -124,6 +127,9 @@ fn a_catalogue_of_one_item_is_fitted_asked_and_restored() {
             "sasrec" | "hstu" | "gru4rec" => "(epochs=2, batch=2, width=4, max-length=4, negatives=2)",
             "tiger" => "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2)",
             "p5" => "(epochs=2, batch=2, width=4, blocks=1, heads=2)",
+            "minionerec" => {
+                "(epochs=2, batch=2, width=4, blocks=1, heads=2, levels=1, codes=2, rewarded-steps=2)"
+            }
             "onerec" => {
                 "(steps=2, batch=2, width=4, blocks=1, heads=2, inner=4, experts=2, levels=1, codes=2, session=3)"
             }
@@ -161,6 +167,7 @@ fn names_and_options_that_are_not_there_are_refused_with_the_nearest() {
         ("onerec(width=4096, inner=65536, experts=1024)", "smaller width"),
         ("onerec(experts=2, active=3)", "3 active experts of 2"),
         ("p5(width=4096, blocks=100)", "smaller width"),
+        ("minionerec(width=4096, blocks=100)", "smaller width"),
         ("setrec(width=10, heads=3)", "heads"),
         ("setrec(width=4096, blocks=100)", "smaller width"),
         ("setrec(beta=2)", "a number from 0 to 1"),

@@ -11,7 +11,7 @@ const CENTRES: u64 = 40;
 
 /// The codes of each row of numbers: of its nearest centre, of that of what is left, and so on; the last code tells rows apart that share all
 /// others, so that no two are the same. O(rows · width · codes · levels).
-pub(super) fn semantic_ids(
+pub(crate) fn semantic_ids(
     vectors: &[f32],
     width: usize,
     (levels, codes): (usize, usize),

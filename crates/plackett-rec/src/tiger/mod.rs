@@ -4,6 +4,8 @@
 
 mod codes;
 
+pub(crate) use codes::semantic_ids;
+
 use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, SessionRecommender};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
@@ -11,7 +13,10 @@ use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
 use plackett_train::optimizer::Schedule;
 use plackett_train::trainer::Settings;
 
-const OPTIONS: [OptionSpec; 11] = [
+const NAME: &str = "tiger";
+
+/// Options of models that write the semantic id of the next item.
+pub(crate) const OPTIONS: [OptionSpec; 11] = [
     option(
         "levels",
         OptionKind::Integer(1, 8),
@@ -42,29 +47,31 @@ const OPTIONS: [OptionSpec; 11] = [
 
 /// The declaration.
 pub static SPEC: RecommenderSpec = RecommenderSpec {
-    name: "tiger",
+    name: NAME,
     aliases: &["generative-retrieval"],
     summary: "A small encoder–decoder writes the semantic id of the next item by a beam search; ids are residual codes of iALS's vectors.",
     paper: "Rajput et al., Recommender systems with generative retrieval, NeurIPS 2023 (there ids are of texts)",
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, catalogue| plan(options)?.check(catalogue),
-    fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
+    check: |options, catalogue| plan(NAME, options)?.check(catalogue),
+    fit: |options, data, fitting| {
+        Ok(Box::new(SessionRecommender::fit(&plan(NAME, options)?, data, fitting)?))
+    },
     restore: |options, catalogue, saved| {
-        Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
+        Ok(Box::new(SessionRecommender::restore(&plan(NAME, options)?, catalogue, saved)?))
     },
 };
 
-/// What the options say.
+/// What [`OPTIONS`] say, for a recommender of this name.
 ///
 /// # Errors
 /// Heads that do not divide the width.
-fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
+pub(crate) fn plan(owner: &'static str, options: &OptionValues) -> Result<SessionPlan, RecError> {
     check_heads(options)?;
     let width = options.count("width");
     Ok(SessionPlan {
-        owner: "tiger",
+        owner,
         config: OneRecConfig {
             width,
             blocks: options.count("blocks"),
@@ -75,11 +82,12 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
             max_history: options.count("max-history"),
         },
         ids: ItemIds::Vectors {
-            make: codes::semantic_ids,
+            make: semantic_ids,
             levels: options.count("levels"),
             codes: options.count("codes"),
         },
         length: 1,
+        rewarded: None,
         within: 0,
         beams: options.count("beams"),
         balance: 0.0,

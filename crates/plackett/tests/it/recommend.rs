@@ -197,6 +197,31 @@ fn identifiers_of_what_was_done_together_are_written_from_a_folder_and_measured(
 }
 
 #[test]
+fn what_is_rewarded_among_its_own_beams_is_fitted_to_the_same_bytes_and_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let fit = |output: &str, options: &str| {
+        let recommender = format!("minionerec(epochs=4, width=16, blocks=1, heads=2, batch=8, {options})");
+        let fit = ["recommend", "fit", "interactions.tsv", "--titles", "items.jsonl", "-o", output, "-r"];
+        plackett(folder.path(), &[&fit[..], &[recommender.as_str()]].concat())
+    };
+    for output in ["m", "again"] {
+        fit(output, "rewarded-steps=3, group=4").expect(0);
+    }
+    for name in ["model.safetensors", "recommender.json"] {
+        let read = |model: &str| std::fs::read(folder.path().join(model).join(name)).unwrap();
+        assert!(read("m") == read("again"), "{name}");
+    }
+    let ask = ["recommend", "m", "--json", "--history", "tea,milk", "-k", "8", "--include-seen"];
+    let found = plackett(folder.path(), &ask).expect(0).json();
+    let items: std::collections::HashSet<String> =
+        found["items"].as_array().unwrap().iter().map(|item| item["item"].to_string()).collect();
+    assert_eq!(items.len(), 8, "every item of the catalogue once: {found}");
+    let error = fit("new", "rewarded-steps=0, reward=rule").expect(2).stderr;
+    assert!(error.contains("makes no use of `reward`") && !folder.path().join("new").exists(), "{error}");
+}
+
+#[test]
 fn models_that_read_texts_are_fitted_to_the_same_bytes_asked_and_measured() {
     for recommender in [
         "setrec(epochs=100, batch=4, width=16, blocks=1, max-history=4, sasrec-epochs=5, dropout=0, rate=0.003)",
