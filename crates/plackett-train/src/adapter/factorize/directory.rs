@@ -342,11 +342,8 @@ mod tests {
         let options = DecoderOptions { precision, threads: Some(threads), ..DecoderOptions::default() };
         let model = DecoderModel::open(model, &options).unwrap();
         let tokens: Vec<u32> = (0..40).map(|at| 3 + at * 7919 % 272).collect();
-        let outputs = OutputRequest {
-            logits_at: Positions::All,
-            logit_ids: LogitIds::All,
-            ..OutputRequest::default()
-        };
+        let outputs =
+            OutputRequest { logits_at: Positions::All, logit_ids: LogitIds::All, ..OutputRequest::default() };
         let pattern = AttentionPattern::Causal;
         let request = Request { tokens: &tokens, cache: None, pattern, adapter: None, outputs };
         model.forward(&[request]).unwrap().remove(0).logits.concat()
