@@ -216,7 +216,7 @@ impl RetrieverTraining {
         let codes = |document: usize| catalogue.items().get(document).map(|item| &item.codes);
         let mut first: HashMap<&str, usize> = HashMap::new();
         let has_several = self.labelled
-            && labelled.pairs.iter().any(|pair| {
+            && labelled.pairs.iter().filter(|pair| words_of(&pair.text).next().is_some()).any(|pair| {
                 let before = *first.entry(&pair.text).or_insert(pair.document);
                 codes(before) != codes(pair.document)
             });

@@ -65,6 +65,9 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
+    /// The file that a fitted recommender is known by in its folder.
+    pub const FILE: &'static str = ABOUT;
+
     /// Whether a recommender can be written into a folder, from a file of interactions: before any fitting.
     ///
     /// # Errors

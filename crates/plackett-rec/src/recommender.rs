@@ -165,12 +165,14 @@ pub struct FitStep {
     pub total: usize,
     /// The mean loss of this step, where one is known.
     pub loss: Option<f64>,
+    /// In a training by rewards the histories of this step behind which all that was written was worth the same, which teaches nothing.
+    pub flat: usize,
 }
 
 impl FitStep {
     /// Of the trainer's record of a step.
     pub(crate) fn of(record: &StepRecord, total: usize) -> FitStep {
-        FitStep { done: record.step, total, loss: Some(f64::from(record.loss)) }
+        FitStep { done: record.step, total, loss: Some(f64::from(record.loss)), flat: 0 }
     }
 }
 
@@ -195,11 +197,38 @@ impl Fitting<'_> {
         &mut self,
         task: &dyn Task,
         parameters: &mut Parameters,
+        settings: Settings,
+    ) -> Result<(), RecError> {
+        self.train_told(task, parameters, settings, &FitStep::of)
+    }
+
+    /// As [`Fitting::train`], where the examples that a step passes over are histories whose rewards were all the same.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn train_by_rewards(
+        &mut self,
+        task: &dyn Task,
+        parameters: &mut Parameters,
+        settings: Settings,
+    ) -> Result<(), RecError> {
+        let told = |record: &StepRecord, total: usize| FitStep {
+            flat: record.skipped,
+            ..FitStep::of(record, total)
+        };
+        self.train_told(task, parameters, settings, &told)
+    }
+
+    fn train_told(
+        &mut self,
+        task: &dyn Task,
+        parameters: &mut Parameters,
         mut settings: Settings,
+        told: &dyn Fn(&StepRecord, usize) -> FitStep,
     ) -> Result<(), RecError> {
         let folder = self.kept.map(|kept| kept.begin("", &mut settings)).transpose()?;
         let place = (folder.as_deref(), self.kept.map_or("", |kept| kept.identity));
-        let mut progress = |record: &StepRecord, total: usize| (self.progress)(FitStep::of(record, total));
+        let mut progress = |record: &StepRecord, total: usize| (self.progress)(told(record, total));
         train(task, &self.compute, parameters, &settings, place, None, &mut progress)?;
         Ok(())
     }

@@ -134,10 +134,12 @@ impl RetrieverUpdate {
         let language = DocidLanguage::of(old.vocabulary().with_more_codes(added), old.most_words());
         let tokens = language.docid_tokens(catalogue.tokens())?;
         if tokens[known..].iter().zip(border..).any(|(token, expected)| *token != expected) {
-            return Err(GenirError::Setting(
-                "the vocabulary has codes that no docid has; learn the index anew with `plackett ids learn`"
-                    .into(),
-            ));
+            let why = match self.files.title_separator() {
+                Some(_) => "the model writes lists of docids, whose separator lies where new ones would",
+                None => "the vocabulary has codes that no docid has",
+            };
+            let problem = format!("{why}; learn the index anew with `plackett ids learn`");
+            return Err(GenirError::Setting(problem));
         }
         let files = RetrieverFiles { language, catalogue, decoder: self.files.decoder };
         let (model, parameters) = self.grown(&files.language, border as usize, &new)?;

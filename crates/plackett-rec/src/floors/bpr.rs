@@ -124,7 +124,7 @@ impl Bpr {
                     model.step(&mut users[user * width..][..width], better, worse);
                 }
             }
-            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None });
+            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None, flat: 0 });
         }
         model
     }

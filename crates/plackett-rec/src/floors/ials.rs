@@ -56,7 +56,7 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
         for epoch in 0..epochs {
             let of_users = model.solve(&model.items, &users)?;
             model.items = model.solve(&of_users, &items)?;
-            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None });
+            (fitting.progress)(FitStep { done: epoch + 1, total: epochs, loss: None, flat: 0 });
         }
         // As a file holds them, so that a model that was saved gives the same scores.
         model.items.iter_mut().for_each(|x| *x = f64::from(*x as f32));

@@ -68,7 +68,7 @@ impl RewardPlan {
         };
         let batch = self.settings.batch.min(sessions.len());
         let settings = Settings { batch, seed: fitting.seed, ..self.settings.clone() };
-        let trained = fitting.part(REWARDED_PART, |own| own.train(&task, parameters, settings));
+        let trained = fitting.part(REWARDED_PART, |own| own.train_by_rewards(&task, parameters, settings));
         match rewarder.failure() {
             Some(failure) => Err(failure.into()),
             None => trained,

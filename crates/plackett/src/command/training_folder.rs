@@ -13,13 +13,16 @@ const WORK: &str = "training.unfinished";
 const IDENTITY: &str = "training.json";
 
 /// The file in it with a line for each step.
-const STEPS: &str = "steps.jsonl";
+pub const STEPS: &str = "steps.jsonl";
 
 /// The file in it that is locked while a command trains.
 pub const LOCK: &str = "lock";
 
 /// Steps between two checkpoints, where nobody says how many.
 pub const EVERY: usize = 100;
+
+/// Where a training by rewards has its weights of the moment, from which answers are written.
+pub const POLICY: &str = "policy";
 
 /// Where the training of a model is kept.
 pub fn folder_in(model: &Path) -> PathBuf {
@@ -78,13 +81,18 @@ pub fn begin(work: &Path, identity: &str) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// Takes back what [`lock`] and [`begin`] have made, and a log without steps: a training that is refused leaves nothing. `is_new` says that
-/// the folder of the model was not there before.
-pub fn withdraw(work: &Path, is_new: bool) {
+/// How many folders are not there yet that the folder of a model needs: itself, and those that it lies in.
+pub fn new_folders(model: &Path) -> usize {
+    model.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).count()
+}
+
+/// Takes back what [`lock`] and [`begin`] have made, a log without steps and the weights that a policy answers with: a training that is refused
+/// leaves nothing. `new` is how many folders were not there before ([`new_folders`]).
+pub fn withdraw(work: &Path, new: usize) {
     let is_nothing = |entry: &DirEntry| {
         let name = entry.file_name();
         let is_empty = || entry.metadata().is_ok_and(|file| file.len() == 0);
-        name == LOCK || name == IDENTITY || (name == STEPS && is_empty())
+        name == LOCK || name == IDENTITY || name == POLICY || (name == STEPS && is_empty())
     };
     let mut entries = std::fs::read_dir(work).into_iter().flatten().flatten();
     if !entries.all(|entry| is_nothing(&entry)) {
@@ -92,9 +100,24 @@ pub fn withdraw(work: &Path, is_new: bool) {
     }
     // Why the training was refused is told; a folder that stays is harmless.
     let _ = std::fs::remove_dir_all(work);
-    if let Some(model) = work.parent().filter(|_| is_new) {
-        let _ = std::fs::remove_dir(model);
+    for made in work.ancestors().skip(1).take(new) {
+        let _ = std::fs::remove_dir(made);
     }
+}
+
+/// Refuses a folder in which a learning of docids was interrupted: its model is not there yet, or is about to be replaced.
+///
+/// # Errors
+/// It is such a folder.
+pub fn check_finished(flag: &str, model: &Path) -> anyhow::Result<()> {
+    if is_begun(&folder_in(model)) {
+        bail!(
+            "{flag} {}: a learning was interrupted there; finish it by the same `plackett ids learn` (or `ids tune`) that began it, or \
+             name another folder",
+            model.display()
+        );
+    }
+    Ok(())
 }
 
 /// Removes it: the model is written.
@@ -131,23 +154,24 @@ mod tests {
     #[test]
     fn a_refused_training_leaves_nothing_and_a_begun_one_all() {
         let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("model");
-        let work = folder_in(&model);
+        let model = folder.path().join("models").join("model");
+        let (work, new) = (folder_in(&model), new_folders(&model));
+        assert_eq!(new, 2);
         let begun = lock(&work).unwrap();
         begin(&work, "identity").unwrap();
-        withdraw(&work, true);
+        withdraw(&work, new);
         drop(begun);
-        assert!(!model.exists());
+        assert_eq!((new_folders(&model), folder.path().exists()), (2, true));
         drop(lock(&work).unwrap());
-        withdraw(&work, false);
+        withdraw(&work, 0);
         assert!(model.exists() && !work.exists(), "the folder was there before");
         drop(lock(&work).unwrap());
         std::fs::write(work.join(STEPS), "").unwrap();
-        withdraw(&work, false);
+        withdraw(&work, 0);
         assert!(!work.exists(), "a log without a step");
         drop(lock(&work).unwrap());
         std::fs::write(work.join(STEPS), "{}").unwrap();
-        withdraw(&work, true);
+        withdraw(&work, 1);
         assert!(work.join(STEPS).exists());
     }
 }

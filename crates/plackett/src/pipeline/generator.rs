@@ -143,6 +143,13 @@ impl Generator {
             );
             facts.push((format!("{}generate", super::REMARK), remark));
         }
+        let (written, wanted) = (found.documents.len(), depth.min(catalogue.len()));
+        if matches!(self.writer, Writer::Lists(..)) && written < wanted {
+            let remark = format!(
+                "the lists that generate wrote have {written} of {wanted} documents; more `beams` write more"
+            );
+            facts.push((format!("{}generate:lists", super::REMARK), remark));
+        }
         facts.push(("generate:sequences".into(), found.sequences.to_string()));
         let (read, words) = (self.writer.files().language.most_words(), words_of(&query.text).count());
         let cut = (words > read).then(|| Truncation {

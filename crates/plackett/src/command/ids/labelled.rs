@@ -3,7 +3,7 @@
 use crate::command::open::{read_qrels, read_queries};
 use crate::command::{Global, Output};
 use anyhow::bail;
-use plackett_core::counted;
+use plackett_core::{Qrels, QueryQrels, counted};
 use plackett_genir::representation::{PairSource, TextPair};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -53,9 +53,26 @@ pub(super) fn answered(
     Ok(answered)
 }
 
-/// Labelled queries as texts to learn from; none without the files.
+/// Says that lists are made of all answers of a query, where the judgments name several sets of them.
+fn remark_on_sets(qrels: &Qrels, output: &Output) {
+    let several = |query: &&QueryQrels| {
+        let mut sets = query.relevant().map(|judgment| judgment.iteration);
+        let first = sets.next();
+        sets.any(|set| Some(set) != first)
+    };
+    let count = qrels.queries().iter().filter(several).count();
+    if count > 0 {
+        output.warn(&format!(
+            "--titles: the second column of --qrels names several sets of answers for {}; a list may have documents of more than one",
+            counted(count, "query", "queries")
+        ));
+    }
+}
+
+/// Labelled queries as texts to learn from; none without the files. For lists of docids what their answers do not tell is said.
 pub(super) fn labelled(
     (queries, qrels): (Option<&PathBuf>, Option<&PathBuf>),
+    lists: bool,
     places: &HashMap<&str, usize>,
     global: &Global,
     output: &Output,
@@ -65,6 +82,9 @@ pub(super) fn labelled(
     };
     let files = (queries.as_path(), qrels.as_path());
     let answered = answered(files, ["--queries", "--qrels"], places, global, output)?;
+    if lists {
+        remark_on_sets(&read_qrels(qrels)?, output);
+    }
     let mut pairs = Vec::new();
     for Answered { text, documents } in answered {
         let pair = |document| TextPair { text: text.clone(), document };

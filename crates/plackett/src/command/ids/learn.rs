@@ -144,7 +144,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let places: HashMap<&str, usize> =
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let given = (arguments.queries.as_ref(), arguments.qrels.as_ref());
-    let labelled = labelled(given, &places, global, output)?;
+    let labelled = labelled(given, arguments.titles.is_some(), &places, global, output)?;
     training.check_titles(&labelled, &catalogue)?;
     let similar = |text: &str, count: usize| {
         let found = index.search_bm25(text, &Bm25::default(), count);

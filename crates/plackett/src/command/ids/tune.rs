@@ -113,6 +113,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .check(output)?;
     global.no_memory_budget("a training does not keep to one; a smaller --batch takes less")?;
     check_other_folder(&arguments.model, &arguments.output)?;
+    training_folder::check_finished("--model", &arguments.model)?;
     let work = training_folder::folder_in(&arguments.output);
     if !training_folder::is_begun(&work) {
         check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;

@@ -85,9 +85,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
         .check(output)?;
     global.no_memory_budget("an update does not keep to one")?;
     check_other_folder(&arguments.model, &arguments.output)?;
-    check_finished("--model", &arguments.model)?;
-    check_finished("--output", &arguments.output)?;
+    training_folder::check_finished("--model", &arguments.model)?;
     let _alone = keep_out_trainings(&arguments.output)?;
+    training_folder::check_finished("--output", &arguments.output)?;
     check_output_folder(&arguments.output, Some(RETRIEVER_FILE))?;
     remark_on_replaced(&arguments.output, RETRIEVER_FILE, output);
     let begun = Instant::now();
@@ -160,18 +160,6 @@ impl Updated {
     }
 }
 
-/// Refuses a folder in which a learning was interrupted: its model is not there yet, or is about to be replaced.
-fn check_finished(flag: &str, folder: &Path) -> anyhow::Result<()> {
-    if training_folder::is_begun(&training_folder::folder_in(folder)) {
-        bail!(
-            "{flag} {}: a learning was interrupted there; finish it by the same `plackett ids learn` (or `ids tune`) that began it, or \
-             name another folder",
-            folder.display()
-        );
-    }
-    Ok(())
-}
-
 /// Refuses a folder in which a learning is on its way that has no checkpoint yet, and lets none begin there where an earlier one has left
 /// its folder.
 fn keep_out_trainings(folder: &Path) -> anyhow::Result<Option<TrainingLock>> {
@@ -237,7 +225,7 @@ fn sources(
         documents.iter().enumerate().map(|(at, document)| (document.id.as_str(), at)).collect();
     let given = (arguments.queries.as_ref(), arguments.qrels.as_ref());
     let mut sources = Vec::from(texts.of(documents));
-    sources.push(labelled(given, &places, global, output)?);
+    sources.push(labelled(given, false, &places, global, output)?);
     Ok(sources)
 }
 

@@ -3,7 +3,7 @@
 use super::page::{self, Shown};
 use super::slices::{Slice, slices};
 use super::texts::{self, VectorsByEncoder};
-use super::{Data, check_seed, exists};
+use super::{Data, check_seed, exists, remark_on_flat};
 use crate::command::means::interval;
 use crate::command::number::whole;
 use crate::command::open::many;
@@ -244,17 +244,19 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let begun = Instant::now();
     let bar = output.progress(configured.spec.name, 0);
-    let mut losses = Vec::new();
+    let (mut losses, mut flat) = (Vec::new(), 0);
     let mut progress = |step: FitStep| {
         bar.set_length(step.total as u64);
         bar.set_position(step.done as u64);
         losses.extend(step.loss);
+        flat += step.flat;
     };
     let compute = Compute::new(rayon::current_num_threads());
     let mut fitting =
         Fitting { compute, seed: arguments.seed.unwrap_or(1), kept: None, progress: &mut progress };
     let fitted = configured.fit(data, &mut fitting)?;
     bar.finish_and_clear();
+    remark_on_flat(flat, configured.spec.name, output);
     let options = EvaluationOptions { exclude_seen: !arguments.include_seen, keep: arguments.k };
     let ranks = evaluate(&*fitted, &split.cases, options)?;
     let lists = list_statistics(ranks.iter().map(|rank| &rank.list[..]), &counts(split, data.catalogue));

@@ -1,8 +1,9 @@
 //! `plackett recommend fit`: a recommender in a folder.
 
 use super::texts::{self, VectorsByEncoder};
-use super::{Data, check_seed, exists};
+use super::{Data, check_seed, exists, remark_on_flat};
 use crate::command::number::whole;
+use crate::command::output_folder::remark_on_replaced;
 use crate::command::paths::Paths;
 use crate::command::{Global, Outcome, Output, training_folder};
 use anyhow::Context;
@@ -46,6 +47,7 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     paths.reads("--titles", &arguments.titles).check(output)?;
     check_folder(&arguments.output)?;
     ModelFolder::check_output(&arguments.output, &arguments.data.interactions)?;
+    remark_on_replaced(&arguments.output, ModelFolder::FILE, output);
     let all = arguments.data.read(global, output)?;
     configured.check(all.items.len())?;
     let hash = hash_of(&arguments.data.interactions)?;
@@ -60,14 +62,16 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let sequences = borrowed(&all.sequences);
     let data = FitData { catalogue: all.items.len(), sequences: &sequences, texts: vectors.of(&configured) };
     let bar = output.progress(configured.spec.name, 0);
+    let mut flat = 0;
     let mut progress = |step: FitStep| {
         bar.set_length(step.total as u64);
         bar.set_position(step.done as u64);
+        flat += step.flat;
     };
     let compute = Compute::new(rayon::current_num_threads());
     let work = training_folder::folder_in(&arguments.output);
     let identity = identity(&configured, seed, &data);
-    let is_new = !arguments.output.exists();
+    let new = training_folder::new_folders(&arguments.output);
     let _alone = training_folder::lock(&work)?;
     if training_folder::begin(&work, &identity)? {
         output.note("goes on from the last checkpoint of a fit that was interrupted");
@@ -75,8 +79,9 @@ pub fn run(arguments: &Arguments, global: &Global, output: &Output) -> Outcome {
     let kept = Checkpointing { folder: &work, identity: &identity, every: training_folder::EVERY };
     let mut fitting = Fitting { compute, seed, kept: Some(kept), progress: &mut progress };
     let fitted = configured.fit(&data, &mut fitting);
-    let fitted = fitted.inspect_err(|_| training_folder::withdraw(&work, is_new))?;
+    let fitted = fitted.inspect_err(|_| training_folder::withdraw(&work, new))?;
     bar.finish_and_clear();
+    remark_on_flat(flat, configured.spec.name, output);
     ModelFolder::write(&arguments.output, (&configured, seed), &*fitted, (&all, &titles), &hash)?;
     training_folder::remove(&work)?;
     say(arguments, (&configured, &all), begun.elapsed().as_secs_f64(), output)

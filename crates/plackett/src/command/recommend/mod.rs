@@ -12,6 +12,7 @@ mod texts;
 use super::{Global, Outcome, Output};
 use clap::{Args, Subcommand};
 use plackett::content_hash::is_stream;
+use plackett_core::counted;
 use plackett_rec::{Configured, Interactions, ReadLimits, k_core, read_interactions_within};
 use std::path::{Path, PathBuf};
 
@@ -83,6 +84,17 @@ impl Data {
             )),
             _ => Ok(all),
         }
+    }
+}
+
+/// Says how often a training by rewards had nothing to learn from.
+fn remark_on_flat(flat: usize, recommender: &str, output: &Output) {
+    if flat > 0 {
+        let histories = counted(flat, "history had", "histories had");
+        output.warn(&format!(
+            "{recommender}: {histories} items written that were all worth the same, which teaches nothing; a wider `group` or another \
+             `reward` has fewer"
+        ));
     }
 }
 

@@ -42,8 +42,8 @@ pub struct Claimed {
     _alone: TrainingLock,
     /// Where the log and checkpoints lie.
     work: PathBuf,
-    /// Whether the folder of the model was not there before.
-    is_new: bool,
+    /// How many folders were not there before.
+    new: usize,
     /// Whether this training was begun here before.
     is_known: bool,
 }
@@ -53,7 +53,7 @@ impl Claimed {
     /// has left stays.
     pub fn withdraw(&self) {
         if !self.is_known {
-            training_folder::withdraw(&self.work, self.is_new);
+            training_folder::withdraw(&self.work, self.new);
         }
     }
 }
@@ -65,11 +65,11 @@ impl Claimed {
 /// Something else is in the folder, another command trains there, or it cannot be written.
 pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<Claimed> {
     let (shown, work) = (format!("-o {}", folder.display()), folder.join(WORK));
-    let (path, is_new) = (work.join(IDENTITY), !folder.exists());
+    let (path, new) = (work.join(IDENTITY), training_folder::new_folders(folder));
     match std::fs::read_to_string(&path) {
         Ok(text) if text == identity => {
             let alone = training_folder::lock(&work)?;
-            return Ok(Claimed { _alone: alone, work, is_new, is_known: true });
+            return Ok(Claimed { _alone: alone, work, new, is_known: true });
         }
         Ok(_) if folder.join(WEIGHTS).exists() || work.join(CHECKPOINT).exists() => {
             bail!(
@@ -77,22 +77,36 @@ pub fn claim(folder: &Path, identity: &str) -> anyhow::Result<Claimed> {
             )
         }
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context(shown),
-        Err(_) if !is_unused(folder).with_context(|| shown.clone())? => {
+        // What ended before its first checkpoint leaves its identity; another file of that name is somebody's.
+        Ok(text) if is_identity(&text) && is_unused(folder, true).with_context(|| shown.clone())? => {}
+        Err(_) if is_unused(folder, false).with_context(|| shown.clone())? => {}
+        _ => {
             bail!(
                 "{shown}: there is something in this folder that would be mixed with the model; give another one"
             )
         }
-        _ => {}
     }
     let alone = training_folder::lock(&work)?;
     atomic::write(&path, |out| write!(out, "{identity}"))?;
-    Ok(Claimed { _alone: alone, work, is_new, is_known: false })
+    Ok(Claimed { _alone: alone, work, new, is_known: false })
 }
 
-/// Whether a folder has nothing in it, or is not there, or has what a training leaves that was killed before it wrote down what it is.
-fn is_unused(folder: &Path) -> std::io::Result<bool> {
-    let is_begun = |name: &str| name == training_folder::LOCK || name.starts_with('.');
-    Ok(all_are(folder, |name| name == WORK)? && all_are(&folder.join(WORK), is_begun)?)
+/// Whether a text says what is trained.
+fn is_identity(text: &str) -> bool {
+    serde_json::from_str(text).is_ok_and(|identity: Value| identity.get("file").is_some())
+}
+
+/// Whether a folder has nothing in it, or is not there, or has what a training leaves that ended before its first checkpoint; `known` says that
+/// it has written down what it is.
+fn is_unused(folder: &Path, known: bool) -> std::io::Result<bool> {
+    let work = folder.join(WORK);
+    let is_empty = |name: &str| work.join(name).metadata().is_ok_and(|file| file.len() == 0);
+    let is_begun = |name: &str| match name {
+        training_folder::LOCK => is_empty(name),
+        IDENTITY | training_folder::STEPS | training_folder::POLICY => known,
+        _ => name.starts_with('.'),
+    };
+    Ok(all_are(folder, |name| name == WORK)? && all_are(&work, is_begun)?)
 }
 
 /// Whether what is said holds of the names of everything in a folder; of a folder that is not there it does.

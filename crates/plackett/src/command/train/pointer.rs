@@ -214,7 +214,7 @@ impl PointerData {
         let idle = data.job.idle(&data.taught).with_context(|| source.examples.display().to_string())?;
         if let Some(first) = idle.first() {
             output.warn(&format!(
-                "{} of {} lists teach nothing and are skipped, the first is {first}: all their candidates cover the sides alike",
+                "{} of {} lists can teach nothing, the first is {first}: all candidates of such a list cover its sides alike",
                 idle.len(),
                 data.taught.len()
             ));
