@@ -7,6 +7,7 @@ use crate::files::int8_format::FORMAT_KEY;
 use crate::files::model_copy::{check_target, copy_model};
 use crate::files::stored_tensors::{StoredTensor, write_tensors};
 use crate::files::weights::WeightSet;
+use crate::store::local::{holds_gguf, is_gguf};
 use safetensors::tensor::Dtype;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -62,10 +63,9 @@ pub fn merge_adapter(source: &Path, adapter: &Path, target: &Path) -> Result<Mer
 /// Refuses a model in GGUF, whose matrices are rounded to blocks, and says which one to take.
 fn check_safetensors(source: &Path, adapter: &Path) -> Result<(), LmError> {
     let has = |name: &str| source.join(name).is_file();
-    let mut entries = std::fs::read_dir(source).into_iter().flatten().flatten();
-    let mut has_gguf = || entries.any(|entry| entry.path().extension().is_some_and(|own| own == "gguf"));
     let has_others = has("model.safetensors") || has("model.safetensors.index.json");
-    if !source.is_file() && (has_others || !has_gguf()) {
+    let is_in_gguf = if source.is_file() { is_gguf(source) } else { holds_gguf(source) && !has_others };
+    if !is_in_gguf {
         return Ok(());
     }
     let base = match learned_on(adapter) {

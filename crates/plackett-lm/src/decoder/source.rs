@@ -109,21 +109,14 @@ impl TensorSource {
         inputs: usize,
         precision: Precision,
     ) -> Result<Projection, LmError> {
-        if parts.iter().all(|(name, _)| self.rank(name).is_none()) {
-            let up = self.stack(parts, inputs, precision)?;
-            return Ok(Projection::of(vec![LinearPart { down: None, up }]));
-        }
-        let one = |(name, rows): &Part| -> Result<LinearPart, LmError> {
-            let Some(rank) = self.rank(name) else {
-                let up = self.stack(&[(*name, *rows)], inputs, precision)?;
-                return Ok(LinearPart { down: None, up });
-            };
+        let factors = |(name, rows): &Part, rank: usize| {
             let [down, up] = [0, 1].map(|at| format!("{name}.{LED_UNIT}.{at}"));
             let down = self.matrix(&[(down.as_str(), rank)], inputs, &[], precision)?;
             let up = self.stack(&[(up.as_str(), *rows)], rank, precision)?;
             Ok(LinearPart { down: Some(down), up })
         };
-        Ok(Projection::of(parts.iter().map(one).collect::<Result<Vec<LinearPart>, LmError>>()?))
+        let whole = |parts: &[Part]| self.stack(parts, inputs, precision);
+        Projection::of_layers(parts, |(name, _)| self.rank(name), whole, factors)
     }
 
     /// Matrices of the same width as one layer, with their biases: all of them when one of any layer has one.

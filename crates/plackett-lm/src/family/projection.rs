@@ -34,12 +34,34 @@ impl Projection {
         (outputs, inputs): (usize, usize),
         precision: Precision,
     ) -> Result<Projection, LmError> {
-        if names.iter().all(|name| weights.rank(name).is_none()) {
-            let up = weights.linear(names, outputs, inputs, precision)?;
-            return Ok(Projection::of(vec![Part { down: None, up }]));
+        let factors = |name: &String, rank: usize| {
+            let [down, up] = [0, 1].map(|at| format!("{name}.{LED_UNIT}.{at}"));
+            let down = weights.matrix(&[down], (rank, inputs), &[], precision)?;
+            Ok(Part { down: Some(down), up: weights.linear(&[up], outputs, rank, precision)? })
+        };
+        let whole = |names: &[String]| weights.linear(names, outputs, inputs, precision);
+        Projection::of_layers(names, |name| weights.rank(name), whole, factors)
+    }
+
+    /// Layers of which `rank` says which have two factors; `whole` reads some that have none as one matrix, and `factors` one that has them. Where none
+    /// has, all are one matrix.
+    ///
+    /// # Errors
+    /// What the readers say.
+    pub(crate) fn of_layers<N>(
+        layers: &[N],
+        rank: impl Fn(&N) -> Option<usize>,
+        whole: impl Fn(&[N]) -> Result<Linear, LmError>,
+        factors: impl Fn(&N, usize) -> Result<Part, LmError>,
+    ) -> Result<Projection, LmError> {
+        if layers.iter().all(|layer| rank(layer).is_none()) {
+            return Ok(Projection::of(vec![Part { down: None, up: whole(layers)? }]));
         }
-        let parts = names.iter().map(|name| Part::open(weights, name, (outputs, inputs), precision));
-        Ok(Projection::of(parts.collect::<Result<_, LmError>>()?))
+        let one = |layer: &N| match rank(layer) {
+            None => Ok(Part { down: None, up: whole(std::slice::from_ref(layer))? }),
+            Some(rank) => factors(layer, rank),
+        };
+        Ok(Projection::of(layers.iter().map(one).collect::<Result<_, LmError>>()?))
     }
 
     /// Numbers out, of all layers.
@@ -86,22 +108,5 @@ impl Projection {
             }
             column += up.outputs();
         }
-    }
-}
-
-impl Part {
-    fn open(
-        weights: &WeightSet,
-        name: &str,
-        (outputs, inputs): (usize, usize),
-        precision: Precision,
-    ) -> Result<Part, LmError> {
-        let Some(rank) = weights.rank(name) else {
-            let up = weights.linear(&[name.to_string()], outputs, inputs, precision)?;
-            return Ok(Part { down: None, up });
-        };
-        let [down, up] = [0, 1].map(|at| format!("{name}.{LED_UNIT}.{at}"));
-        let down = weights.matrix(&[down], (rank, inputs), &[], precision)?;
-        Ok(Part { down: Some(down), up: weights.linear(&[up], outputs, rank, precision)? })
     }
 }

@@ -43,7 +43,9 @@ pub(crate) fn copy_model<T>(
 ) -> Result<T, LmError> {
     check_target(target)?;
     let fill = |folder: &Path| {
-        let result = write(&folder.join("model.safetensors"))?;
+        let weights = folder.join("model.safetensors");
+        let result = write(&weights)?;
+        set_readable(&weights, 0o644);
         copy_companions(source, folder)?;
         Ok::<T, LmError>(result)
     };
@@ -66,7 +68,7 @@ pub fn write_folder<T, E>(
     let result = fill(staging.path())?;
     synced(staging.path()).map_err(|source| failed(staging.path(), source))?;
     let staged = staging.keep();
-    set_readable(&staged);
+    set_readable(&staged, 0o755);
     std::fs::rename(&staged, target).map_err(|source| failed(target, source))?;
     synced(parent).map_err(at_parent)?;
     Ok(result)
@@ -101,14 +103,16 @@ fn copy_companions(source: &Path, target: &Path) -> Result<(), LmError> {
     Ok(())
 }
 
-/// Temporary folders are private; a model directory is readable like any other.
-fn set_readable(path: &Path) {
+/// What is written as temporary is private; a model directory is readable like any other.
+fn set_readable(path: &Path, mode: u32) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         // Only a convenience for other users of the machine: the model is whole without it.
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
 }
 
 fn sync(path: &Path) -> Result<(), LmError> {

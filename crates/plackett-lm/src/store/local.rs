@@ -13,14 +13,14 @@ const EXPECTED: &str =
 const TOLD: usize = 4;
 
 /// Whether a file is a GGUF file: by its ending, or by its first bytes.
-pub(super) fn is_gguf(file: &Path) -> bool {
+pub(crate) fn is_gguf(file: &Path) -> bool {
     let mut magic = [0; 4];
     let mut read = || std::fs::File::open(file)?.read_exact(&mut magic);
     file.extension().is_some_and(|extension| extension == "gguf") || read().is_ok() && &magic == b"GGUF"
 }
 
 /// Whether a folder holds a GGUF file, which may stand there without config.json.
-pub(super) fn holds_gguf(folder: &Path) -> bool {
+pub(crate) fn holds_gguf(folder: &Path) -> bool {
     let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.any(|entry| entry.path().extension().is_some_and(|extension| extension == "gguf"))
 }

@@ -8,7 +8,7 @@ mod cache;
 mod error;
 mod fingerprint;
 mod hub;
-mod local;
+pub(crate) mod local;
 mod pypi;
 mod resolve;
 

@@ -3,7 +3,7 @@
 //! [`crate::tiger`], with weights that are drawn, where the papers have a language model that reads instructions; rewards, advantages and loss are those of
 //! `plackett_train::rl`.
 
-use crate::onerec::{ItemIds, RewardPlan, SessionPlan, SessionRecommender, balanced_ids};
+use crate::onerec::{ItemIds, RewardPlan, SessionPlan, balanced_ids, session_spec};
 use crate::sequential::{joined, settings_option as option};
 use crate::tiger::{self, semantic_ids};
 use crate::{RecError, RecommenderSpec};
@@ -61,7 +61,8 @@ const OWN: [OptionSpec; 8] = [
 const OPTIONS: [OptionSpec; tiger::OPTIONS.len() + OWN.len()] = joined(tiger::OPTIONS, OWN);
 
 /// The declaration.
-pub static SPEC: RecommenderSpec = RecommenderSpec {
+pub static SPEC: RecommenderSpec = session_spec! {
+    plan,
     name: NAME,
     aliases: &["rere"],
     summary: "A small encoder–decoder learns to write the semantic id of the next item, and is then rewarded among its own beams (GRPO).",
@@ -69,11 +70,6 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, catalogue| plan(options)?.check(catalogue),
-    fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
-    restore: |options, catalogue, saved| {
-        Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
-    },
 };
 
 /// What the options say.
@@ -86,7 +82,7 @@ fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
         levels: options.count("levels"),
         codes: options.count("codes"),
     };
-    Ok(SessionPlan { ids, rewarded: rewards(options)?, ..tiger::plan(NAME, options)? })
+    Ok(SessionPlan { ids, rewarded: rewards(options)?, ..tiger::plan_of(NAME, options)? })
 }
 
 /// How it is rewarded; `None` where it is not.

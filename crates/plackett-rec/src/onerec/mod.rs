@@ -36,6 +36,6 @@ pub use model::{OneRec, OneRecConfig, SessionBatch};
 pub use recommender::SPEC;
 pub use reward::{RewardConfig, RewardTask, SessionReward, TARGETS, logged_targets};
 pub(crate) use rewarded::RewardPlan;
-pub(crate) use session_recommender::{ItemIds, SessionPlan, SessionRecommender};
+pub(crate) use session_recommender::{ItemIds, SessionPlan, SessionRecommender, session_spec};
 pub use session_task::SessionTask;
 pub use sessions::{Session, SessionRule, Sessions, sessions};

@@ -2,7 +2,7 @@
 
 use super::balanced_ids::balanced_ids;
 use super::model::OneRecConfig;
-use super::session_recommender::{ItemIds, SessionPlan, SessionRecommender};
+use super::session_recommender::{ItemIds, SessionPlan, session_spec};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -65,7 +65,8 @@ const OPTIONS: [OptionSpec; 17] = [
 ];
 
 /// The declaration.
-pub static SPEC: RecommenderSpec = RecommenderSpec {
+pub static SPEC: RecommenderSpec = session_spec! {
+    plan,
     name: "onerec",
     aliases: &["session-generation"],
     summary: "An encoder–decoder with a mixture of experts writes the next items as one session; ids are balanced residual codes of iALS's vectors.",
@@ -73,11 +74,6 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, catalogue| plan(options)?.check(catalogue),
-    fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
-    restore: |options, catalogue, saved| {
-        Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
-    },
 };
 
 /// What the options say.

@@ -12,7 +12,7 @@ use plackett_lm::decode::TokenTrie;
 use plackett_train::nn::Mode;
 use plackett_train::rl::{
     DivergenceMean, ItemReward, ItemRewarder, ItemWorth, PolicyLoss, Rewarder, Sampled, SequenceVectors,
-    Term, TokenLogProbabilities, sequence_scores,
+    Term, TokenLogProbabilities, check_worth, sequence_scores,
 };
 use plackett_train::trainer::{Settings, StepLoss, Task};
 use plackett_train::{Parameters, Tape, TrainError};
@@ -160,10 +160,7 @@ impl RewardedTask<'_> {
         for (at, group) in examples.iter().zip(written) {
             let answers: Result<Vec<Sampled>, RecError> = group.iter().map(|own| self.answer(own)).collect();
             let worth = self.rewarder.judge(*at, &answers.map_err(as_training)?);
-            if let Some(place) = worth.iter().position(|worth| !worth.reward.is_finite()) {
-                let (prompt, answer, reward) = (at + 1, place + 1, worth[place].reward);
-                return Err(TrainError::Reward { step: None, prompt, answer, reward });
-            }
+            check_worth(*at, &worth)?;
             flat += usize::from(!worth.iter().any(|worth| worth.differs));
             let credits = worth.iter().flat_map(|worth| &worth.credits);
             advantages.extend(credits.map(|credit| credit.advantage as f32));

@@ -154,6 +154,23 @@ impl SessionPlan {
     }
 }
 
+/// The declaration of a recommender whose options say a [`SessionPlan`]: how it is checked, fitted and restored follows from that.
+macro_rules! session_spec {
+    ($plan:ident, $($field:ident: $value:expr),+ $(,)?) => {
+        $crate::RecommenderSpec {
+            $($field: $value,)+
+            check: |options, catalogue| $plan(options)?.check(catalogue),
+            fit: |options, data, fitting| {
+                Ok(Box::new($crate::onerec::SessionRecommender::fit(&$plan(options)?, data, fitting)?))
+            },
+            restore: |options, catalogue, saved| {
+                Ok(Box::new($crate::onerec::SessionRecommender::restore(&$plan(options)?, catalogue, saved)?))
+            },
+        }
+    };
+}
+pub(crate) use session_spec;
+
 /// A model that writes sessions of items, or next items.
 pub(crate) struct SessionRecommender {
     inference: OneRecInference,

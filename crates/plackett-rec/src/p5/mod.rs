@@ -2,7 +2,7 @@
 //! the next item under different identifiers. Those are schemes of `plackett-ids` over what users did, and one token is the same wherever it stands
 //! in an identifier; the model is that of [`crate::onerec`] with dense networks and sessions of one item, and writes in the inference engine.
 
-use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, SessionRecommender};
+use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, session_spec};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -57,7 +57,8 @@ const OPTIONS: [OptionSpec; 15] = [
 ];
 
 /// The declaration.
-pub static SPEC: RecommenderSpec = RecommenderSpec {
+pub static SPEC: RecommenderSpec = session_spec! {
+    plan,
     name: "p5",
     aliases: &["item-indexing"],
     summary: "A small encoder–decoder writes the identifier of the next item by a beam search; identifiers are drawn, sequential or independent ones, or \
@@ -66,11 +67,6 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, catalogue| plan(options)?.check(catalogue),
-    fit: |options, data, fitting| Ok(Box::new(SessionRecommender::fit(&plan(options)?, data, fitting)?)),
-    restore: |options, catalogue, saved| {
-        Ok(Box::new(SessionRecommender::restore(&plan(options)?, catalogue, saved)?))
-    },
 };
 
 /// What the options say.

@@ -6,7 +6,7 @@ mod codes;
 
 pub(crate) use codes::semantic_ids;
 
-use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, SessionRecommender};
+use crate::onerec::{ItemIds, OneRecConfig, SessionPlan, session_spec};
 use crate::sequential::{check_heads, settings_option as option};
 use crate::{RecError, RecommenderSpec};
 use plackett_core::declaration::{OptionKind, OptionSpec, OptionValues};
@@ -46,7 +46,8 @@ pub(crate) const OPTIONS: [OptionSpec; 11] = [
 ];
 
 /// The declaration.
-pub static SPEC: RecommenderSpec = RecommenderSpec {
+pub static SPEC: RecommenderSpec = session_spec! {
+    plan,
     name: NAME,
     aliases: &["generative-retrieval"],
     summary: "A small encoder–decoder writes the semantic id of the next item by a beam search; ids are residual codes of iALS's vectors.",
@@ -54,20 +55,17 @@ pub static SPEC: RecommenderSpec = RecommenderSpec {
     options: &OPTIONS,
     draws: true,
     reads_time: |_| false,
-    check: |options, catalogue| plan(NAME, options)?.check(catalogue),
-    fit: |options, data, fitting| {
-        Ok(Box::new(SessionRecommender::fit(&plan(NAME, options)?, data, fitting)?))
-    },
-    restore: |options, catalogue, saved| {
-        Ok(Box::new(SessionRecommender::restore(&plan(NAME, options)?, catalogue, saved)?))
-    },
 };
+
+fn plan(options: &OptionValues) -> Result<SessionPlan, RecError> {
+    plan_of(NAME, options)
+}
 
 /// What [`OPTIONS`] say, for a recommender of this name.
 ///
 /// # Errors
 /// Heads that do not divide the width.
-pub(crate) fn plan(owner: &'static str, options: &OptionValues) -> Result<SessionPlan, RecError> {
+pub(crate) fn plan_of(owner: &'static str, options: &OptionValues) -> Result<SessionPlan, RecError> {
     check_heads(options)?;
     let width = options.count("width");
     Ok(SessionPlan {

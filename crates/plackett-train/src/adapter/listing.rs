@@ -84,7 +84,7 @@ const FACTORIZATION: &str = "
 
 `plackett_train::adapter::factorize` makes of a linear layer two thin ones without anything between them, before training (a low-rank
 transformer) or after it (compression). Of the directory of an encoder (BERT, RoBERTa, XLM-R, CamemBERT) or a decoder in safetensors, not
-quantised, the command makes another one, which searches or writes like any other (a decoder with LoRA adapters too), is trained further, and
+quantised, the command makes another one, which searches or writes like any other (a decoder with LoRA adapters too), is trained further (whole, for LoRA reads whole layers), and
 whose `README.md` has the error of each weight:
 
 ```sh

@@ -33,5 +33,5 @@ pub use reward::{
     BeamReward, ITEM_REWARDS, ItemReward, ItemRewardSpec, RankCredit, Shares, beam_rewards, rank_rewards,
 };
 pub use rollout::{Rollouts, Sampled};
-pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder};
+pub use task::{Answered, Credit, Generation, PolicyTask, Rewarder, check_worth};
 pub use updates::Updates;

@@ -298,8 +298,11 @@ fn summed_up(rolled: &[Rolled]) -> RolloutRecord {
     }
 }
 
-/// Refuses what is worth no number.
-fn check_worth(prompt: usize, worth: &[Answered]) -> Result<(), TrainError> {
+/// Refuses what is worth no number, behind the prompt of this place.
+///
+/// # Errors
+/// [`TrainError::Reward`] where a reward or an advantage is no number.
+pub fn check_worth(prompt: usize, worth: &[Answered]) -> Result<(), TrainError> {
     let no_number = |worth: &Answered| {
         let advantages = worth.credits.iter().map(|credit| credit.advantage);
         std::iter::once(worth.reward).chain(advantages).find(|value| !value.is_finite())

@@ -1,6 +1,6 @@
 //! Log-probabilities of tokens under a large vocabulary, in blocks of rows: the logits of all rows never exist at once.
 
-use crate::tape::{Compute, Tape, Var, VarRef};
+use crate::tape::{Buffer, Compute, Flow, Tape, Var, VarRef};
 use plackett_kernel::{Panels, Start, log_sum_exp, multiply_panels, multiply_transposed, softmax_row};
 use std::sync::Arc;
 
@@ -44,54 +44,14 @@ pub fn token_log_probabilities(tape: &Tape, x: &Var, weight: &Var, targets: &[(u
         }
     });
     drop(logits);
-    let head = Head { x: x.into(), weight: weight.into(), targets: targets.into() };
-    let (weight_value, rows) = (weight.value.clone(), Arc::new(rows));
-    tape.record(&[x, weight], (targets.len(), 1), y, move |flow, gradient| {
-        let compute = flow.compute.clone();
-        let (count, inputs, vocabulary) = (head.targets.len(), head.weight.columns, head.weight.rows);
-        let size = block_rows(vocabulary);
-        let mut logits = flow.buffer(size.min(count) * vocabulary);
-        let mut back = flow.buffer(size.min(count) * inputs);
-        let is_x_needed = flow.is_needed(&head.x);
-        compute.panels.with(|by_input| {
-            compute.panels.with(|by_token| {
-                by_token.pack(compute.workers, &weight_value, inputs, vocabulary, true);
-                if is_x_needed {
-                    by_input.pack(compute.workers, &weight_value, vocabulary, inputs, false);
-                }
-                for first in (0..count).step_by(size) {
-                    let own = size.min(count - first);
-                    let logits = &mut logits[..own * vocabulary];
-                    let inputs_of = &rows[first * inputs..][..own * inputs];
-                    multiply(&compute, inputs_of, by_token, logits);
-                    head.gradient_of_logits(&compute, first, &gradient, logits);
-                    if is_x_needed {
-                        let back = &mut back[..own * inputs];
-                        multiply(&compute, logits, by_input, back);
-                        flow.accumulate(&head.x, |sum| {
-                            for (back, (row, _)) in back.chunks(inputs).zip(&head.targets[first..first + own])
-                            {
-                                let to = &mut sum[row * inputs..][..inputs];
-                                to.iter_mut().zip(back).for_each(|(sum, back)| *sum += back);
-                            }
-                        });
-                    }
-                    flow.accumulate(&head.weight, |sum| {
-                        let sizes = (own, vocabulary, inputs);
-                        multiply_transposed(
-                            compute.isa,
-                            compute.workers,
-                            logits,
-                            inputs_of,
-                            sizes,
-                            sum,
-                            None,
-                        );
-                    });
-                }
-            });
-        });
-    })
+    let head = Head {
+        x: x.into(),
+        weight: weight.into(),
+        weight_value: weight.value.clone(),
+        rows,
+        targets: targets.into(),
+    };
+    tape.record(&[x, weight], (targets.len(), 1), y, move |flow, gradient| head.backward(flow, &gradient))
 }
 
 /// y = rows · panels.
@@ -100,14 +60,57 @@ fn multiply(compute: &Compute, rows: &[f32], panels: &Panels, y: &mut [f32]) {
     multiply_panels(compute.isa, compute.workers, rows, sizes, panels, y, Start::Zero, None);
 }
 
-/// What the way back needs of a vocabulary's logits.
+/// What the way back needs: the logits are computed again.
 struct Head {
     x: VarRef,
     weight: VarRef,
+    weight_value: Arc<Buffer>,
+    /// The rows of x that are asked, `[targets][inputs]`.
+    rows: Buffer,
     targets: Arc<[(usize, u32)]>,
 }
 
 impl Head {
+    fn backward(&self, flow: &mut Flow, gradient: &[f32]) {
+        let compute = flow.compute.clone();
+        let (count, inputs, vocabulary) = (self.targets.len(), self.weight.columns, self.weight.rows);
+        let size = block_rows(vocabulary);
+        let mut logits = flow.buffer(size.min(count) * vocabulary);
+        let (mut by_token, mut by_input) = (Panels::default(), Panels::default());
+        by_token.pack(compute.workers, &self.weight_value, inputs, vocabulary, true);
+        if flow.is_needed(&self.x) {
+            by_input.pack(compute.workers, &self.weight_value, vocabulary, inputs, false);
+        }
+        for first in (0..count).step_by(size) {
+            let own = size.min(count - first);
+            let logits = &mut logits[..own * vocabulary];
+            let rows = &self.rows[first * inputs..][..own * inputs];
+            multiply(&compute, rows, &by_token, logits);
+            self.gradient_of_logits(&compute, first, gradient, logits);
+            if flow.is_needed(&self.x) {
+                self.add_gradient_of_rows(flow, first, logits, &by_input);
+            }
+            flow.accumulate(&self.weight, |sum| {
+                let sizes = (own, vocabulary, inputs);
+                multiply_transposed(compute.isa, compute.workers, logits, rows, sizes, sum, None);
+            });
+        }
+    }
+
+    /// Adds what the gradient of some logits, those from target `first` on, says of the rows of x.
+    fn add_gradient_of_rows(&self, flow: &mut Flow, first: usize, logits: &[f32], by_input: &Panels) {
+        let (compute, inputs) = (flow.compute.clone(), self.weight.columns);
+        let count = logits.len() / self.weight.rows;
+        let mut back = flow.buffer(count * inputs);
+        multiply(&compute, logits, by_input, &mut back);
+        flow.accumulate(&self.x, |sum| {
+            for (back, (row, _)) in back.chunks(inputs).zip(&self.targets[first..first + count]) {
+                let to = &mut sum[row * inputs..][..inputs];
+                to.iter_mut().zip(back).for_each(|(sum, back)| *sum += back);
+            }
+        });
+    }
+
     /// Turns logits of some rows into the gradient by them: g · (\[token\] − probability).
     fn gradient_of_logits(&self, compute: &Compute, first: usize, gradient: &[f32], logits: &mut [f32]) {
         compute.rows(logits, self.weight.rows, |at, logits| {
